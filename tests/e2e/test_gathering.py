@@ -5,12 +5,14 @@ import subprocess
 from pathlib import Path
 
 import OpenImageIO as oiio
+import pytest
 from farm_protocol.hashing import hash_file
 from gridmarkets import Project, WatchFile
 
 from .conftest import ROOT, Studio
 
 MAKE = ROOT / "packages" / "farm" / "tests" / "runner" / "make_mapped.py"
+MAKE_ENCODED = ROOT / "packages" / "envoy" / "tests" / "make_encoded.py"
 SHADES = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
 """Of the planes that it makes, each of which is named in another way."""
 
@@ -49,3 +51,23 @@ def test_the_scene_alone_brings_all_that_it_names(studio: Studio) -> None:
     assert shades == SHADES
     # The artist's own files are as they were.
     assert {path: hash_file(path) for path in before} == before
+
+
+@pytest.mark.long
+def test_names_that_read_the_same_are_one(studio: Studio) -> None:
+    """Whether their accents are composed or not: to macOS both are the same file."""
+    root = studio.folder / "artist"
+    root.mkdir()
+    line = ["--python-exit-code", "3", "-P", str(MAKE_ENCODED), "--", str(root)]
+    subprocess.run(["blender", "-b", "--factory-startup", *line], check=True, capture_output=True)
+    project = Project(str(root / "desk" / "film"), name="film", submission_name="s")
+    project.add_files("scene.blend")
+    project.add_watch_files(WatchFile(f"{project.remote_output_folder}/.+", str(studio.results)))
+    project.add_jobs(studio.job("film/scene.blend", frames="2"))
+    studio.client().submit_project(project)
+    job = studio.wait_for_job("completed")
+    assert [each for each in job["warnings"] if "sandbox" not in each] == []
+    studio.wait_for_frames(1)
+    image = oiio.ImageBuf(str(studio.frames()[0]))
+    shades = [round(image.getpixel(4 * each + 2, 2)[0], 1) for each in range(4)]
+    assert shades == [0.9, 0.7, 0.5, 0.3]

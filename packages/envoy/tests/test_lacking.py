@@ -63,9 +63,9 @@ async def test_a_folder_is_asked_for_once_whatever_is_named_in_it_and_by_how_man
     ("named", "sent", "like"),
     [
         (
-            unicodedata.normalize("NFD", "Bäume.png"),
+            unicodedata.normalize("NFD", "BÄUME.png"),
             "Bäume.png",
-            "project-whose-accents-encoded-differently",
+            "project-whose-case-and-accents-differ",
         ),
         ("Wood.PNG", "wood.png", "project-whose-upper-lower-case"),
     ],
@@ -76,3 +76,11 @@ async def test_a_file_of_nearly_that_name_is_named(named: str, sent: str, like: 
             [job(1)], {"demo/scene.blend": [lack(named)]}, [f"{FOLDER}/{sent}"], Farm().page
         )
     assert says(error.value.errors["jobs[0].path"][0], like, sent)
+
+
+async def test_a_name_that_reads_the_same_is_the_file_s() -> None:
+    """Whether the farm has it or gets it: its renderer finds it."""
+    forms = unicodedata.normalize("NFC", "Bäume.png"), unicodedata.normalize("NFD", "Bäume.png")
+    for named, sent in (forms, reversed(forms)):
+        missing, coming = lack(named), [f"{FOLDER}/{sent}"]
+        await require([job(1)], {"demo/scene.blend": [missing]}, coming, Farm().page)

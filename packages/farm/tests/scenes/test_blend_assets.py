@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import struct
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ import zstandard
 from blenders import Blender
 from farm.scenes.blend_assets import Lacks, UnreadableBlendError, missing_assets
 from farm.scenes.blend_header import saved_by
-from farm.scenes.usages import AssetKind
+from farm.scenes.lacks import lacks
+from farm.scenes.mapped import mapped
+from farm.scenes.usages import AssetKind, Usage
 from farm_protocol.hashing import hash_file
 from farm_protocol.path_maps import path_map_of
 from messages import saying, says
@@ -139,6 +142,16 @@ def test_a_file_whose_case_differs_is_named(project: dict[str, Path]) -> None:
     key = (SHOT, "//../textures/wood.png")
     assert said(missing)[key][2] == "demo/Textures/Wood.PNG"
     assert any(says(each, "names-differ-in-case") for each in missing.assets)
+
+
+def test_a_file_whose_accents_are_encoded_differently_is_there() -> None:
+    """The renderer finds it. One whose case differs as well is another file."""
+    names = [unicodedata.normalize("NFD", "é.png"), "ä.png", unicodedata.normalize("NFD", "Ü.png")]
+    usages = [Usage(f"//{name}", SHOT, AssetKind.IMAGE, "image", False) for name in names]
+    there = ["é.png", unicodedata.normalize("NFD", "ä.png"), "ü.png"]
+    found = lacks(usages, [f"demo/scenes/{each}" for each in there], mapped([]))
+    assert [each.path for each in found.assets] == [f"//{names[2]}"]
+    assert says(found.assets[0], "names-differ-in-case-and-accents")
 
 
 def test_every_missing_file_has_a_message(project: dict[str, Path]) -> None:

@@ -5,6 +5,7 @@ different spellings of the same path.
 """
 
 import os
+import unicodedata
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ class TooMuchError(Exception):
 class _Listing:
     names: list[str]
     alike: dict[str, str] = field(default_factory=dict)
+    composed: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Disk:
@@ -59,16 +61,40 @@ class Disk:
         return names[start:end]
 
     def alike(self, folder: str, name: str) -> str:
-        """Return the path of the entry with this name in a folder, ignoring case; "" if there is
-        none.
+        """Return the path of the entry with this name in a folder, ignoring case and how its
+        accents are encoded; "" if there is none.
         """
         listing = self._listing(folder)
         self.spend()
         if not listing.alike:
             self.spend(len(listing.names))
-            listing.alike = {each.casefold(): each for each in reversed(listing.names)}
-        found = listing.alike.get(name.casefold(), "")
+            listing.alike = {folded(each): each for each in reversed(listing.names)}
+        found = listing.alike.get(folded(name), "")
         return os.path.join(folder, found) if found else ""
+
+    def encoded(self, path: str) -> str:
+        """Return the path that reads the same, but whose accents are encoded in another way: as
+        they are on this disk. "" if there is none, or more than one.
+        """
+        folder, wanted = path, list[str]()
+        while not self.is_folder(folder):
+            above, name = os.path.split(folder)
+            if above == folder:
+                return ""
+            folder = above
+            wanted.append(_composed(name))
+        for each in reversed(wanted):
+            listing = self._listing(folder)
+            self.spend()
+            if not listing.composed:
+                self.spend(len(listing.names))
+                for name in listing.names:
+                    listing.composed.setdefault(_composed(name), []).append(name)
+            found = listing.composed.get(each, ())
+            if len(found) != 1:
+                return ""
+            folder = os.path.join(folder, found[0])
+        return folder
 
     def _listing(self, folder: str) -> _Listing:
         listing = self._listings.get(folder)
@@ -88,3 +114,12 @@ class Disk:
             self._kept += 1 + len(listing.names)
             self._listings[folder] = listing
         return listing
+
+
+def folded(name: str) -> str:
+    """Return what the names have in common that some systems take for one."""
+    return _composed(name).casefold()
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

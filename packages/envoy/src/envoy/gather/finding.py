@@ -3,6 +3,7 @@
 import ntpath
 import os
 import stat
+import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from farm_protocol.real_paths import real_path
 from farm_protocol.scene_files import NamedFile
 
 from envoy.gather.caches import frames_in, is_frame
-from envoy.gather.disk import Disk, TooMuchError
+from envoy.gather.disk import Disk, TooMuchError, folded
 from envoy.gather.kinds import CACHE, CACHE_FOLDER, is_of_kind
 from envoy.gather.named import absolute, ends, rules_of
 from envoy.gather.policy import Policy
@@ -100,7 +101,7 @@ class Finder:
         self._real_root = _real(root) if root else ""
         self._by_name: dict[str, list[str]] = {}
         for path in added:
-            self._by_name.setdefault(os.path.basename(path).casefold(), []).append(path)
+            self._by_name.setdefault(folded(os.path.basename(path)), []).append(path)
         self.is_exhausted = False
         self._disk = Disk()
         self._found: dict[tuple[str, str, bool, str], Found] = {}
@@ -132,6 +133,8 @@ class Finder:
         if path:
             refused = self._policy.refuses_path(path)
             found = Found(refused=refused) if refused else self._at(path, path, named)
+            if not (found.files or refused or path.isascii()):
+                found = self._encoded(path, named) or found
             if found.files or named.path.startswith("//"):
                 return found
         elif rules_of(named.path) is None:
@@ -145,6 +148,24 @@ class Finder:
                 return replace(there, is_elsewhere=True)
         return found
 
+    def _encoded(self, path: str, named: NamedFile) -> Found | None:
+        """Return the files of a path whose names read the same; None when there are none.
+
+        To macOS such names are one, and what was made there has either. Here only one is there.
+        """
+        paths = [self._disk.encoded(path)]
+        if named.is_sequence:
+            # The name may be none of a file, but a pattern.
+            folder, name = os.path.split(path)
+            folder = folder if self._disk.is_folder(folder) else self._disk.encoded(folder)
+            forms = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+            paths += [os.path.join(folder, each) for each in forms if folder]
+        for each in filter(None, paths):
+            found = self._at(each, path, named)
+            if found.files:
+                return found
+        return None
+
     def _elsewhere(self, path: str, blend: str) -> Iterator[str]:
         roots = dict.fromkeys(each for each in (self._root, os.path.dirname(blend)) if each)
         for root in roots:
@@ -152,7 +173,7 @@ class Finder:
                 self._disk.spend(len(end))
                 if found := self._below(root, end):
                     yield found
-        same = self._by_name.get(_split(path)[1].casefold(), ())
+        same = self._by_name.get(folded(_split(path)[1]), ())
         if len(same) == 1:
             yield same[0]
 

@@ -90,12 +90,15 @@ async def _lost(
         known = _by_folder(file.path for file in page.files).get(folder, [])
         names = {*known, *coming_to.get(folder, ())}
         index = Names(names)
-        alike = {_folded(each): each for each in sorted(names)}
+        read = {_composed(each) for each in names}
+        alike = {_composed(each).casefold(): each for each in sorted(names)}
         for lack in those:
             name = lack.remote.rpartition("/")[2]
             if page.more or name in names or (lack.is_sequence and any(index.of(name))):
                 there.add(lack)
-            elif like := alike.get(_folded(name)):
+            elif _composed(name) in read:
+                there.add(lack)  # Its accents are encoded in another way: the farm finds it.
+            elif like := alike.get(_composed(name).casefold()):
                 likes[lack] = _how_alike(name, like)
     return [
         f"{lack.message} {likes[lack]}" if lack in likes else lack.message
@@ -109,13 +112,13 @@ def _how_alike(name: str, like: str) -> str:
     if name.casefold() == like.casefold():
         return f"The project has {like}, whose upper and lower case differ."
     return (
-        f"The project has {like}, whose accents are encoded differently (Unicode NFC and NFD, as"
-        " between macOS and other systems). Rename the file, or link it again."
+        f"The project has {like}, whose upper and lower case differ, and how its accents are"
+        " encoded (Unicode NFC and NFD). Rename the file, or link it again."
     )
 
 
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _by_folder(paths: Iterable[str]) -> dict[str, list[str]]:

@@ -21,8 +21,6 @@ _MOST_TEXT = 1_000_000
 
 _DIFFERENCES = {
     Difference.CASE: "whose upper and lower case differ",
-    Difference.ENCODING: "which looks the same, but its accents are encoded differently (Unicode"
-    " NFC and NFD, as between macOS and other systems). Rename the file, or link it again",
     Difference.BOTH: "whose upper and lower case differ, and how its accents are encoded (Unicode"
     " NFC and NFD). Rename the file, or link it again",
 }
@@ -40,8 +38,8 @@ class MissingAsset:
         expected: the remote path that is meant; None when it is outside the project (on the
             artist's own machine, or above the project's folder), and the scene's map has no place
             for it.
-        similar: a remote path of the project that differs only in case, or in how its letters are
-            encoded; usually None.
+        similar: a remote path of the project that differs only in case; usually None. One that
+            differs only in how its accents are encoded is not missing: `farm_mapping` finds it.
     """
 
     path: str
@@ -119,11 +117,14 @@ def _missing(usage: Usage, manifest: Manifest, places: Mapped) -> MissingAsset |
     meant += places.meant(usage.path, usage.used_by)
     if any(manifest.has(each, usage.is_sequence) for each in meant):
         return None
+    alike = [(each, manifest.similar(each, usage.is_sequence)) for each in meant]
+    if any(each and how_they_differ(name, each) is Difference.ENCODING for name, each in alike):
+        return None
     return MissingAsset(
         path=usage.path,
         used_by=usage.used_by,
         kind=usage.kind,
         data_block=usage.data_block,
         expected=expected,
-        similar=manifest.similar(expected, usage.is_sequence) if expected else None,
+        similar=alike[0][1] if expected else None,
     )

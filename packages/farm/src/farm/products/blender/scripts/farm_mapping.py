@@ -1,14 +1,19 @@
 """Redirects an opened scene to the local places of its files: the artist's paths lead elsewhere.
 
 Only the opened scene is changed, in memory. Paths that lead to a file of the project are left
-alone, and so are unknown ones, so that messages show them as the artist knows them.
+alone, and so are unknown ones, so that messages show them as the artist knows them. A name also
+matches a file whose name reads the same but encodes its accents differently (Unicode NFC and NFD):
+to macOS, where such scenes are made, they are one.
 
 Libraries come first: Blender has created empty placeholders for missing data, and replaces them
 when a library is read again. Then come the libraries that these link.
 """
 
+import functools
 import json
 import os
+import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +24,8 @@ from farm_paths import PathMap, parts_of
 
 _FILE_KINDS = ("FILE_PATH", "DIR_PATH")
 _SETS = ("SEQUENCE", "TILED")
+_NUMBER = re.compile(r"[0-9<#]")
+"""Begins what differs in the names of a set's files."""
 
 
 class Mapping:
@@ -39,8 +46,6 @@ class Mapping:
 
     def link(self) -> None:
         """Read libraries from their local places."""
-        if not self._rules:
-            return
         # Each path once: a file that is not a library would be retried for ever.
         while found := next(self._unlinked(), None):
             library, place = found
@@ -50,8 +55,6 @@ class Mapping:
 
     def apply(self) -> None:
         """Redirect all other paths to the local places of their files."""
-        if not self._rules:
-            return
         for owner, holder, name, is_set in _paths():
             place = self._place(getattr(holder, name), owner.library, is_set)
             if place:
@@ -80,10 +83,12 @@ class Mapping:
         here = os.path.normpath(bpy.path.abspath(path, library=library))
         if self._is_ours(here) and _is_there(here, is_set):
             return ""
-        return self._first(self._rules.meant(path, self._remote(blend)), is_set)
+        meant = self._rules.meant(path, self._remote(blend))
+        return self._first([*meant, self._remote(here)] if self._is_ours(here) else meant, is_set)
 
     def _first(self, remotes: "list[str]", is_set: bool) -> str:
-        places = [os.path.join(self._project, *remote.split("/")) for remote in remotes]
+        others = [unicodedata.normalize(form, each) for each in remotes for form in ("NFC", "NFD")]
+        places = [os.path.join(self._project, *each.split("/")) for each in [*remotes, *others]]
         return next((place for place in places if _is_there(place, is_set)), "")
 
     def _remote(self, path: str) -> str:
@@ -106,8 +111,18 @@ def read(path: str, project: str) -> Mapping:
 
 
 def _is_there(path: str, is_set: bool) -> bool:
-    """Return whether a file exists, or the folder of those that a name stands for."""
-    return os.path.exists(path) or (is_set and os.path.isdir(os.path.dirname(path)))
+    """Return whether a file exists, or one that begins like those that a name stands for."""
+    if os.path.exists(path) or not is_set:
+        return os.path.exists(path)
+    folder, name = os.path.split(path)
+    beginning = _NUMBER.split(name)[0]
+    return any(each.startswith(beginning) for each in _names(folder))
+
+
+@functools.lru_cache(maxsize=256)
+def _names(folder: str) -> "tuple[str, ...]":
+    """Return the names in a folder; none if it is not one. They stay until a frame is rendered."""
+    return tuple(os.listdir(folder)) if os.path.isdir(folder) else ()
 
 
 def _is_same(one: str, other: str) -> bool:
