@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import bpy
+import farm_animation
 from farm_events import SceneError
 
 _SMALLEST_SIDE = 4
@@ -26,6 +27,7 @@ def set_view_layer(scene: Any, name: str) -> None:
     if not name:
         return
     wanted = _named(scene.view_layers, name, "view layer", f"the scene '{scene.name}'")
+    farm_animation.hold(scene, "view_layers[].use")
     for layer in scene.view_layers:
         layer.use = layer == wanted
     bpy.context.window.view_layer = wanted
@@ -63,6 +65,7 @@ def set_samples(scene: Any, samples: int) -> None:
     if not samples:
         return
     engine = scene.render.engine
+    farm_animation.hold(scene, "cycles.samples", "view_layers[].samples")
     if engine == "CYCLES":
         scene.cycles.samples = samples
     elif engine in _EEVEE:
@@ -82,6 +85,7 @@ def set_tile_size(scene: Any, pixels: int) -> None:
         raise SceneError(f"tile_size is for Cycles, but {engine} renders this scene.")
     if pixels < _SMALLEST_TILE:
         raise SceneError(f"tile_size is {pixels}, but Cycles' tiles have 8 pixels or more.")
+    farm_animation.hold(scene, "cycles.use_auto_tile", "cycles.tile_size")
     scene.cycles.use_auto_tile, scene.cycles.tile_size = True, pixels
 
 

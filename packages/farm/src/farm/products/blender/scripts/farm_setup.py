@@ -8,6 +8,7 @@ would make frames land elsewhere or be skipped is neutralised, and what belongs 
 from typing import Any
 
 import bpy
+import farm_animation
 import farm_plugins
 from farm_events import SceneError, note, warn
 from farm_script import distinct, distinct_names
@@ -43,6 +44,7 @@ def set_device(scene: Any, gpu: bool, devices: str = "") -> None:
         if gpu and bpy.app.background and scene.render.engine == "BLENDER_WORKBENCH":
             warn("The Workbench engine decides by itself whether it uses the GPU.")
         return
+    farm_animation.hold(scene, "cycles.device")
     if not gpu:
         # A scene saved with GPU would fall back silently; say what really happens.
         scene.cycles.device = "CPU"
@@ -83,6 +85,7 @@ def _numbered(found: "list[Any]", backend: str, numbers: str) -> "list[Any]":
 
 def set_output(scene: Any, file_format: str) -> None:
     """Set the file format and switch off what would hide, skip or misplace a frame."""
+    farm_animation.hold(scene, "render.use_overwrite", "render.threads_mode")
     render, image = scene.render, scene.render.image_settings
     multilayer = file_format == "OPEN_EXR_MULTILAYER"
     if hasattr(image, "media_type"):  # Blender 5.0
@@ -121,6 +124,8 @@ def picture_size(scene: Any) -> "tuple[int, int] | None":
     """Return (width, height) of the frames in pixels; None where the scene makes it uncertain."""
     render = scene.render
     if (render.use_border and render.use_crop_to_border) or render.use_multiview:
+        return None
+    if farm_animation.changes(scene, "render.use_multiview"):
         return None
     scale = render.resolution_percentage
     return render.resolution_x * scale // 100, render.resolution_y * scale // 100
