@@ -1,4 +1,4 @@
-"""What the catalogue knows: each product's ``product.yaml``, and a studio's file laid over them."""
+"""The catalogue's data: each product's ``product.yaml``, overridden by a studio's file."""
 
 import ipaddress
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from farm.products import BUILT_IN, Library, ProductError, Template, load_yaml
 from farm.renderers import ALL, in_range
 
 _REPLACED = frozenset({"works_with"})
-"""Mappings of which a studio's file gives the whole: merged, our "all" would always remain."""
+"""Mappings that a studio's file replaces: if merged, our "all" would always remain."""
 
 Price = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
 Version = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\A[^\s:]+\z")]
@@ -53,7 +53,7 @@ class PlugInEntry(_Entry):
 
     Attributes:
         name: for people.
-        versions: installed where this farm cannot look.
+        versions: installed where this farm cannot search.
         works_with: range of plug-in versions -> ranges of product versions; see `in_range`. A
             version in no range works with nothing.
         provided_by: the plug-in is this product, on the same machine; None: it is found by its
@@ -131,7 +131,7 @@ class LimitsEntry(_Entry):
     cpu_hours: float | None = Field(default=None, gt=0)
 
     def for_runners(self, slots: int) -> JobLimits:
-        """Return what a runner is told of a machine that ``slots`` of them share."""
+        """Return a runner's limits on a machine shared by ``slots`` of them."""
         return JobLimits(
             memory_bytes=_bytes(self.memory_gb),
             processes=self.processes,
@@ -168,7 +168,7 @@ class _File(_Entry):
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """What the farm knows of products and machine types.
+    """The farm's products and machine types.
 
     Attributes:
         products: by short code.
@@ -244,7 +244,7 @@ def load_definitions(studio: Path | None, library: Library = BUILT_IN) -> Defini
         library: the products.
 
     Raises:
-        CatalogueError: it cannot be read, or says something that cannot be.
+        CatalogueError: it cannot be read, or is invalid.
     """
     try:
         library.verify()
@@ -281,7 +281,7 @@ def _checked(what: str, content: Mapping[str, Any], library: Library) -> Definit
 
 
 def _unknown_plugin(definitions: Definitions) -> str:
-    """Return which plug-in a studio's own product uses without offering it, as a message; or ""."""
+    """Return a message about a plug-in that a studio's product uses without offering it; or ""."""
     library = definitions.library
     for app in library.own:
         product, found = definitions.products[app], {}

@@ -1,8 +1,8 @@
-"""Results of earlier submissions that jobs work on.
+"""Results of earlier submissions that jobs use.
 
-Which ones is settled when a submission is checked: of which jobs, what their paths begin with, and
-the moment of the newest one. What these jobs deliver later is not seen, and what they write anew is
-kept as it was (`keep`), so that a submission is a snapshot of these as well.
+They are fixed when a submission is checked: by job, by the prefix of their paths, and by the time
+of the newest one. Later results of these jobs are not visible, and replaced ones are kept (`keep`),
+so that a submission is a snapshot of these as well.
 """
 
 from collections.abc import Collection, Generator, Sequence
@@ -33,12 +33,12 @@ LAST = "\U0010ffff"
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Results of an earlier job, as a job of a later submission works on them.
+    """Results of an earlier job that a job of a later submission uses.
 
     Attributes:
         job_id: the earlier job.
-        begins: what their paths begin with.
-        until: when the newest of them was there.
+        begins: prefix of their paths.
+        until: time of the newest of them.
     """
 
     job_id: str
@@ -49,7 +49,7 @@ class Use:
 def beginning(
     connection: Connection, project: str, begins: str, most: int
 ) -> list[tuple[str, str]]:
-    """Return the results of a project whose paths begin so, and the job of each.
+    """Return the results of a project whose paths have a prefix, and the job of each.
 
     Of several submissions that have one, the newest comes last.
 
@@ -93,7 +93,7 @@ def _may_have(project: str, path: str) -> Sequence[ColumnElement[bool]]:
 
 
 def newest(connection: Connection, job_id: str) -> datetime:
-    """Return when the newest result of a job that has some was there."""
+    """Return the time of the newest result of a job that has some."""
     query = select(func.max(outputs.c.created_at)).where(outputs.c.job_id == job_id)
     found: datetime = connection.execute(query).scalar_one()
     return found
@@ -110,7 +110,7 @@ class NewUse:
 
 
 def rows_of(job_id: str, uses: Sequence[Use]) -> list[NewUse]:
-    """Return the rows for what a job works on."""
+    """Return the rows for the results that a job uses."""
     return [NewUse(job_id, use.job_id, use.begins, use.until) for use in uses]
 
 
@@ -125,7 +125,7 @@ _ADD = Prepared(insert(earlier_results).inline())
 def keep(
     connection: Connection, job_id: str, paths: Collection[str], now: datetime
 ) -> Collection[str]:
-    """Keep results that a job is about to write anew, if jobs of later submissions have them.
+    """Keep results that a job is about to replace, if jobs of later submissions use them.
 
     Returns the paths of what is kept.
     """
@@ -147,7 +147,7 @@ def keep(
 
 
 def used_by(connection: Connection, job_id: str) -> list[Use]:
-    """Return which results of earlier submissions a job works on, the newest submission's last."""
+    """Return which results of earlier submissions a job uses, the newest submission's last."""
     use = earlier_results.c
     rows = connection.execute(
         select(use.needs_job_id, use.begins, use.until, submissions.c.number)

@@ -1,7 +1,7 @@
 """Runners as processes of this machine.
 
 A reference is ``<pid>:<start time>``: a process id alone may belong to another program by the
-time it is looked at. Runners are no children in spirit: they outlive a crash of the farm, go on
+time it is looked at. Runners are not meant to die with the farm: they survive its crash, continue
 rendering, and report to its successor.
 """
 
@@ -23,7 +23,7 @@ from farm.engines.port import RUNNER_STOP_SECONDS, EngineError, LaunchRequest, P
 from farm.runner.workplace import remove_place
 
 SPARE_SECONDS = 600.0
-"""A spare runner that nobody needed for this long is let go: it takes 70 MB. Long enough for an
+"""A spare runner that is unused for this long is ended: it takes 70 MB. Long enough for an
 artist who looks at a frame, changes the scene and submits again."""
 
 
@@ -36,7 +36,7 @@ class LocalEngine:
     """
 
     module = "farm.runner"
-    """What a runner's process runs."""
+    """Command line of a runner's process."""
     outlives_farm = False
     certain = True
 
@@ -52,8 +52,8 @@ class LocalEngine:
         """Prepare the folders.
 
         Parameters:
-            work_dir: where runners stage files and renderers write.
-            log_dir: gets one file a runner with what it prints.
+            work_dir: folder where runners stage files and renderers write.
+            log_dir: gets one file per runner with its output.
             programs: product -> configured paths; the others are looked for.
             on_exit: called from a thread whenever a runner has ended.
             render_user: account of the renderers when this is root; "" for one of their own.
@@ -95,7 +95,7 @@ class LocalEngine:
         order = RunnerOrder(farm=request.farm_url, token=request.token)
         try:
             process = self._take_spare() or self._start()
-            # Before anybody waits for it: until then even a process that has ended keeps its id.
+            # Before anything awaits it: until then even an ended process keeps its id.
             reference = f"{process.pid}:{_started(psutil.Process(process.pid))}"
             assert process.stdin is not None
             with process.stdin as orders:
@@ -176,11 +176,11 @@ class LocalEngine:
 
 
 def _sweep(work_dir: Path) -> None:
-    """Remove the folders of runners that are no more: ``<job>-<process id>-<random>``."""
+    """Remove the folders of ended runners: ``<job>-<process id>-<random>``."""
     for folder in work_dir.iterdir():
         pid = folder.name.split("-")[-2] if folder.name.count("-") >= 2 else ""
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            # One that cannot be removed must not keep the farm from starting.
+            # A folder that cannot be removed must not keep the farm from starting.
             with contextlib.suppress(OSError):
                 remove_place(folder)
 
@@ -198,7 +198,7 @@ def _process(reference: str) -> psutil.Process | None:
 
 
 def _started(process: psutil.Process) -> str:
-    """Return when a process began, in a form that a step of the system's clock does not change.
+    """Return when a process started, in a form that clock changes do not affect.
 
     On Linux psutil counts from the time of the boot, which the kernel moves with the clock. The
     ticks since the boot stay what they are (proc(5), ``starttime``), and the boot has an id.

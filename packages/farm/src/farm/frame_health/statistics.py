@@ -1,9 +1,9 @@
 """A picture as a few numbers, which `farm.frame_health.looks` judges.
 
-Measured is what people look at: the red, green, blue and alpha of the layer without a name, else
-of the one that is called after the picture ("Combined", "beauty"), else of the first with colours.
-Depth is infinite by right. Magenta is a hue here, not a value: under light and a view transform
-(1, 0, 1) becomes anything between (0.05, 0, 0.05) and (0.6, 0.2, 0.6).
+Only the visible picture is measured: the red, green, blue and alpha of the unnamed layer, else of
+the one named for the picture ("Combined", "beauty"), else of the first with colours. Depth may well
+be infinite. Magenta is a hue here, not a value: under light and a view transform (1, 0, 1) becomes
+anything between (0.05, 0, 0.05) and (0.6, 0.2, 0.6).
 
 A frame of 1920x1080 takes about 0.07 s, one of 64x36 pixels 0.006 s.
 """
@@ -58,7 +58,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class ImageStatistics:
-    """What is kept of a picture.
+    """Statistics of a picture.
 
     Attributes:
         pixels: how many there are.
@@ -102,7 +102,7 @@ def measure(image: Any) -> ImageStatistics | None:
     """
     if image.deep:
         return None
-    # 20 MB of libraries: only when the first frame is there.
+    # 20 MB of libraries: only loaded with the first frame.
     import OpenImageIO as oiio
 
     places, names = _seen_channels(image.spec().channelnames)
@@ -140,7 +140,7 @@ class InGroups:
             self._samples[place] = [pixel[place - begin] for pixel in samples]
 
     def result(self) -> ImageStatistics | None:
-        """Return them, once all channels were there."""
+        """Return them, once all channels were added."""
         columns = [self._samples[place] for place in self._places]
         channels = [self._channels[place] for place in self._places]
         return _statistics(self._spec, channels, list(zip(*columns, strict=True)))
@@ -167,10 +167,10 @@ def _statistics(
 
 
 def _seen_channels(names: Sequence[str]) -> tuple[list[int], list[str]]:
-    """Return places and short names of the channels of the picture that people look at.
+    """Return indexes and short names of the channels of the visible picture.
 
     A layered file names them ``ViewLayer.Combined.R`` and the like: passes, such as
-    ``ViewLayer.AO.R``, may stand before them. Colours win over a luminance of the same standing.
+    ``ViewLayer.AO.R``, may precede them. Colours win over a luminance of the same rank.
     """
     layers: dict[str, dict[str, int]] = {}
     for place, name in enumerate(names):
@@ -179,7 +179,7 @@ def _seen_channels(names: Sequence[str]) -> tuple[list[int], list[str]]:
     pictures = [
         (_standing(layer), letters == "YA", [each for each in letters if each in found], found)
         for layer, found in layers.items()
-        # The Y beside an X is that of a direction, and no luminance.
+        # A Y beside an X belongs to a direction, and is not a luminance.
         for letters in ("RGBA", "YA")
         if letters[0] in found and not (letters == "YA" and "X" in found)
     ]
@@ -198,7 +198,7 @@ def _standing(layer: str) -> int:
 
 
 def _samples_of(image: Any) -> list[tuple[float, ...]]:
-    """Return pixels that are spread evenly, row by row: a look at each pixel is slow."""
+    """Return evenly spread pixels, row by row: reading each pixel is slow."""
     roi = image.roi
     columns, rows = _grid(roi)
     return [

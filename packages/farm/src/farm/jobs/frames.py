@@ -1,6 +1,6 @@
 """Frame specifications: the documented text ``start [end] [step],[start [end] [step]],...``.
 
-Frames are kept as what they are asked for as, ranges: a job may have a million of them.
+Frames are kept as the requested ranges: a job may have a million of them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -34,11 +34,11 @@ class FrameSpecError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Frames in the order they were asked for, each once.
+    """Frames in the requested order, each once.
 
     Attributes:
         runs: none is empty, none shares a frame with another.
-        pieces: from how many parts these were put together: what it has cost.
+        pieces: number of parts from which these were assembled: the cost.
     """
 
     runs: tuple[range, ...] = ()
@@ -72,7 +72,7 @@ class Frames:
         return max(max(run[0], run[-1]) for run in self.runs)
 
     def without(self, places: Iterable[int]) -> Iterator[range]:
-        """Yield what is left without the frames at these places."""
+        """Yield the ranges that remain without the frames at these positions."""
         wanted = sorted(places)
         begin = 0
         for run in self.runs:
@@ -135,7 +135,7 @@ class FrameSet:
 
 
 def parse_frames(text: str) -> Frames:
-    """Return the frames that ``text`` asks for, each once, in the order they were asked for.
+    """Return the frames in ``text``, each once, in the requested order.
 
     ``"5"`` is frame 5, ``"1 10"`` frames 1 to 10, ``"1 10 3"`` frames 1, 4, 7, 10; parts are
     separated by commas. A negative step counts down from start to end.
@@ -179,7 +179,7 @@ def _each_once(ranges: list[range]) -> Iterator[range]:
 
 
 def _joined(runs: Iterable[range]) -> Iterator[range]:
-    """Yield as few ranges as reading from the left gives."""
+    """Yield ranges, as few as a scan from left to right gives."""
     last: range | None = None
     for run in runs:
         both = None if last is None else _join(last, run)
@@ -247,7 +247,7 @@ def format_frames(frames: Iterable[int], limit: int = 8) -> str:
 
 
 def format_ranges(runs: Iterable[range], limit: int = 8) -> str:
-    """Return frames as people write them, such as "1-10, 12", from ranges instead of numbers."""
+    """Return ranges as a text for people, such as "1-10, 12"."""
     spans: set[tuple[int, int]] = set()
     more = False
     for run in runs:

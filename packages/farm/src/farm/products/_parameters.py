@@ -1,4 +1,4 @@
-"""One documented parameter: how a value that a job gives becomes the value that is rendered."""
+"""One documented parameter: how a job's value becomes the rendered value."""
 
 import json
 import re
@@ -20,7 +20,7 @@ ParameterType = Literal["string", "path", "list", "object", "bool", "int", "floa
 _WORDS = {"true": True, "yes": True, "on": True, "1": True}
 _WORDS |= {"false": False, "no": False, "off": False, "0": False}
 LONGEST_TEXT = 4_096
-"""Most characters of a text: as many as a path has."""
+"""Most characters of a text: as many as a path may have."""
 LONGEST_LIST = 20_000
 """Most characters of a list that is a text: far above any sensible frame list, far below a command
 line."""
@@ -44,11 +44,11 @@ class Parameter:
         refused: folded values that deserve an explanation, and the explanation.
         description: help text for people.
         minimum: smallest number that is allowed; None for no limit.
-        least: smallest number but 0, which leaves it to the scene; None for no limit.
+        least: smallest number except 0, which leaves it to the scene; None for no limit.
         maximum: largest, likewise.
         pattern: regular expression that a whole text must match; "" for any text.
         message: what to write, for a text that does not match.
-        longest: most characters of a text; nothing else is asked of one that has more.
+        longest: most characters of a text; longer ones are not checked further.
     """
 
     name: str
@@ -136,7 +136,7 @@ class Validated:
 
 
 def fold(text: str) -> str:
-    """Return ``text`` as values are compared: ``Open-EXR`` and ``open_exr`` are the same word."""
+    """Return ``text`` normalised for comparison: ``Open-EXR`` equals ``open_exr``."""
     return "".join(character for character in text.casefold() if character not in "-_ .")
 
 
@@ -158,7 +158,7 @@ def _parse_path(value: JsonValue, longest: int) -> str:
 def _parse_structure(value: JsonValue, kind: Literal["list", "object"]) -> JsonValue:
     wanted = "a list of texts" if kind == "list" else "an object of names and values"
     if isinstance(value, str):
-        # As a form or a command line gives it.
+        # As from a form or a command line.
         try:
             value = json.loads(value) if value else ([] if kind == "list" else {})
         except ValueError:

@@ -1,4 +1,4 @@
-"""A template: validates a job's parameters, names its files, says how its renderer is watched."""
+"""A template: validates a job's parameters, names its files, says how to watch its renderer."""
 
 import difflib
 import re
@@ -22,7 +22,7 @@ MOST_WHOLE = 500_000
 _LONGEST_NUMBER = 1_000_000
 """A frame's number, negative, that is as long as any."""
 _MOST_HINTS = 10
-"""Unknown parameters for which a similar name is looked for: that takes a while."""
+"""Limit of unknown parameters for which a similar name is searched, which takes a while."""
 _EMPTY: tuple[JsonValue, ...] = (None, "", "[]", "{}", [], {})
 
 
@@ -45,10 +45,10 @@ class Timeout:
 
 @dataclass(frozen=True)
 class Symptoms:
-    """How a renderer's output and exit code tell what went wrong.
+    """How a renderer's output and exit code show what went wrong.
 
     Attributes:
-        failed: a line in which it is found condemns the claim, whatever the exit code says.
+        failed: a line that it matches fails the claim, whatever the exit code says.
         hopeless: lines that condemn it for good -> what to tell, as a message; ``{name}`` in it is
             what the expression's group of that name found.
         no_licence: a line that says that there was no licence.
@@ -86,9 +86,9 @@ class Template:
         needs: parameters that only make sense when another one is set -> the other one.
         most: parameter -> (another one, value of that -> its largest number with that).
         refuses: parameters that a job may only leave empty -> why.
-        ignores: those of a whole project, which other jobs of it may need -> why not this one.
+        ignores: parameters of a whole project that other jobs may need -> why not this one.
         needs_plugin: parameter -> value -> code of the plug-in with which alone it works.
-        whole: all frames belong together: one renderer does all of them, and all anew after a
+        whole: all frames belong together: one renderer does all of them, and starts over after a
             failure. For the farm such a job has one frame.
         single_range: the frames must be one range with one step; only where `whole`.
         sequence: a job's path names an image sequence (see `parse_sequence`), which may be made by
@@ -100,13 +100,13 @@ class Template:
         drive: how the program is driven; None when a script of its own does so.
         objects: parameter of ours -> name -> documented parameter, of those that are handed over
             together, as one JSON object.
-        prefixes: parameters that files' names begin with.
+        prefixes: parameters with prefixes of file names.
         naming: the parameter that gives a job's files other names; "" when none does for sure.
         scene_module: of a driven program whose scenes must be looked at: where the module lies that
             does so, see `farm.products.load_scene_module`.
         image_name: (scene, parameters) -> how the scene's module will call the images, with ``#``
             for the frame number; None when the scene itself must be read for that.
-        declared: names of all parameters, those that the runner fills as well.
+        declared: names of all parameters, including those filled in by the runner.
     """
 
     name: str
@@ -222,7 +222,7 @@ class Template:
         prefix = str(values[self.outputs.prefix])
         extension = self.extension(values)
         if self.whole:
-            # The one file comes with the last frame.
+            # The single file comes with the last frame.
             *rest, last = frames
             return {**{frame: [] for frame in rest}, last: [f"{prefix}.{extension}"]}
         return {frame: [f"{numbered(prefix, frame)}.{extension}"] for frame in frames}
@@ -255,7 +255,7 @@ class Template:
     def lacks_plugin(
         self, values: Mapping[str, object], plugins: Iterable[str]
     ) -> dict[str, list[str]]:
-        """Return what cannot be without a plug-in that the job does not name, by parameter."""
+        """Return the values that need a plug-in that the job does not name, by parameter."""
         codes = {text.partition(":")[0] for text in plugins}
         return {
             name: [f"{name}='{values[name]}' needs the plug-in '{code}'. Add it to plugins."]

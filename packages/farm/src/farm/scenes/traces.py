@@ -1,8 +1,7 @@
-"""What scenes lack: traced in threads of their own, and each question only once.
+"""Missing files of scenes: traced in separate threads, and each question only once.
 
-What counts for an answer is the scene's path, the bytes of every .blend and map of paths, and the
-path of every other file: they make the key under which the answer is kept, for as long as it is
-among the newest.
+An answer depends on the scene's path, the bytes of every .blend and path map, and the path of every
+other file: they form its key in a cache of the newest answers.
 """
 
 import logging
@@ -35,9 +34,9 @@ _OF_AN_ACCOUNT = 2
 """Scenes that are traced at a time, and those of one account: one more is always left for whoever
 has none."""
 _FORGOTTEN_SECONDS = 300.0
-"""After so long, half of the time that an account's scenes have taken counts no more."""
+"""Half-life of the time that an account's scenes have taken."""
 _TRIFLE = 0.01
-"""Seconds that are not worth remembering."""
+"""Seconds below which times are forgotten."""
 _MOST_ANSWERS = 100
 MOST_WAITING = 2000
 """Scenes of one account; the newest are the ones that somebody waits for."""
@@ -50,10 +49,10 @@ class Files:
     """The files of a project.
 
     Attributes:
-        owner: account whose files they are.
+        owner: account that owns the files.
         hashes: of each file by remote path, sorted, and not all in memory; "" of one that is still
             to be sent, which is no .blend.
-        lent: for a while, returns what returns the file of a hash.
+        lent: context that yields a function from a hash to its file.
     """
 
     owner: str
@@ -62,12 +61,12 @@ class Files:
 
     @contextmanager
     def places(self) -> Iterator[Mapping[str, Path]]:
-        """Yield where each file lies. Computed when asked for: only scenes are looked into."""
+        """Yield the place of each file. Computed on demand, since only scenes are read."""
         with self.lent() as place:
             yield _Places(self.hashes, place)
 
     def key(self) -> str:
-        """Return a text that is another one as soon as anything is that counts."""
+        """Return a text that changes as soon as anything relevant does."""
         hasher = new_hasher()
         hasher.update(self.owner.encode())
         for path, content in self.hashes.items():
@@ -92,13 +91,13 @@ class _Places(Mapping[str, Path]):
 
 @dataclass(frozen=True)
 class Traced:
-    """What is known of a scene.
+    """What is known about a scene.
 
     Attributes:
         missing: what it lacks; the first 1000.
         more: how many others it lacks.
-        unknown: how many others were not looked for, since that would have taken too long.
-        failure: why nothing is known, as a message; "" when all is well.
+        unknown: how many others were not checked, since that would have taken too long.
+        failure: why nothing is known, as a message; "" otherwise.
     """
 
     missing: tuple[MissingAsset, ...] = ()
@@ -116,16 +115,16 @@ class _Work:
 
 
 class Traces:
-    """Traces scenes, two of an account at a time; may be asked from any thread.
+    """Traces scenes, two of an account at a time; callable from any thread.
 
-    Accounts take turns: next is the one whose scenes have taken least time lately.
+    Accounts take turns: next is the one whose scenes have taken the least time recently.
     """
 
     def __init__(self, readers: Readers = DEFAULT) -> None:
         """Start nothing before the first question.
 
         Parameters:
-            readers: of the processes that read scenes.
+            readers: how to start the processes that read scenes.
         """
         self._readers = readers
         self._changed = threading.Condition()
@@ -140,7 +139,7 @@ class Traces:
     def ask(self, scene: str, files: Files, files_key: str) -> "Future[Traced]":
         """Return the answer, which may be there already, or be on its way for another.
 
-        Where too many of the account wait, the oldest are answered that they were not looked at.
+        If too many of the account wait, the oldest are answered as not checked.
 
         Parameters:
             scene: remote path of one of the files.
@@ -157,7 +156,7 @@ class Traces:
                 self._answers.popitem(last=False)
             if self._threads < _THREADS:
                 self._threads += 1
-                # The end of the farm must not wait for a scene of minutes.
+                # The farm must be able to end without waiting minutes for a scene.
                 threading.Thread(target=self._run, name="assets", daemon=True).start()
             mine = self._waiting.setdefault(files.owner, deque())
             mine.append(_Work(key, scene, files, answer))
@@ -189,7 +188,7 @@ class Traces:
             return work
 
     def _next_owner(self) -> str | None:
-        """Return whose turn it is; None: nobody waits who may have one."""
+        """Return the account whose turn it is; None: no waiting account may have one."""
         leaves_one = self._at_work.total() < _THREADS - 1
         may = (
             owner
@@ -223,7 +222,7 @@ class Traces:
             with work.files.places() as places:
                 found = missing_assets(work.scene, places, readers=self._readers)
         except (NoRoomError, StorageFullError) as error:
-            # The disk may have room for the next one who asks.
+            # The disk may have room for the next request.
             logger.warning("%s could not be read: %s", work.scene, error)
             with self._changed:
                 self._answers.pop(work.key, None)
@@ -231,7 +230,7 @@ class Traces:
         except UnreadableBlendError as error:
             return Traced(failure=str(error))
         except Exception:
-            # Of the reader or the machine, not of the scene: the next one who asks tries again.
+            # An error of the reader or the machine, not of the scene: the next request retries.
             logger.exception("%s could not be read", work.scene)
             with self._changed:
                 self._answers.pop(work.key, None)
