@@ -8,6 +8,7 @@ import ast
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -55,6 +56,8 @@ class OnlyContract(_Contract):
     Configuration options:
         source_modules: of which this holds.
         allowed_modules: with all below them, or single names of them.
+        by_bare_name: whether those that lie in no package may be called by their last names alone,
+            as scripts call what lies beside them.
         standard_library: whether all of it is allowed, too.
         clock: whether they may ask what time it is.
     """
@@ -62,13 +65,25 @@ class OnlyContract(_Contract):
     allowed_modules = fields.ListField(subfield=fields.StringField())
     standard_library = fields.BooleanField(required=False, default=False)
     clock = fields.BooleanField(required=False, default=False)
+    by_bare_name = fields.BooleanField(required=False, default=False)
 
     def is_refused(self, use: _Use) -> bool:
         if use.name in _CLOCK:
             return not self.clock
         if self.standard_library and use.name.partition(".")[0] in sys.stdlib_module_names:
             return False
+        if self.by_bare_name and use.name.partition(".")[0] in self._bare_names:
+            return False
         return not _is_below(use.name, (*self.source_modules, *self.allowed_modules))  # type: ignore[misc]
+
+    @cached_property
+    def _bare_names(self) -> frozenset[str]:
+        return frozenset(
+            name.rpartition(".")[2]
+            for source in self.source_modules  # type: ignore[attr-defined]
+            for name, path in _modules(source)
+            if not path.with_name("__init__.py").exists()
+        )
 
 
 class WithoutContract(_Contract):
@@ -109,15 +124,20 @@ def _uses(module: str, path: Path) -> Iterator[_Use]:
 
 
 def _modules(name: str) -> Iterator[tuple[str, Path]]:
-    """Yield a module, or those of a package, each with its file: also in folders of scripts."""
+    """Yield a module, or those of a package, each with its file: also in folders of scripts.
+
+    A "*" in the name stands for any one part of it.
+    """
     root, *rest = name.split(".")
     spec = find_spec(root)
     if spec is None or spec.submodule_search_locations is None:
         raise ValueError(f"There is no package {root}.")
     folder = Path(spec.submodule_search_locations[0])
-    path = folder.joinpath(*rest)
-    if not path.is_dir():
-        yield name, path.with_name(f"{path.name}.py")
-    for each in sorted(path.rglob("*.py")):
-        parts = each.relative_to(folder).with_suffix("").parts
-        yield ".".join((root, *parts)).removesuffix(".__init__"), each
+    pattern = "/".join(rest)
+    found = {folder} if not rest else {*folder.glob(pattern), *folder.glob(f"{pattern}.py")}
+    for path in sorted(found):
+        for each in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            parts = each.relative_to(folder).with_suffix("").parts
+            yield ".".join((root, *parts)).removesuffix(".__init__"), each
+    if not found:
+        raise ValueError(f"There is no module {name}.")

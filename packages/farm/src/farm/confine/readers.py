@@ -20,7 +20,6 @@ from pathlib import Path
 import farm_protocol
 from farm_protocol.runner import SandboxMode
 
-import farm
 from farm.confine import SYSTEM, Account, View, is_root, prefix, probe
 from farm.confine.own_limits import NOBODY
 from farm.confine.python import own_python
@@ -116,7 +115,8 @@ def command(
     program = [sys.executable, "-I", "-c", _RUN, told, module]
     if not _is_sandboxed(mode):
         return program
-    ours = [Path(each.__file__ or "").resolve().parent for each in (farm, farm_protocol)]
+    protocol = Path(farm_protocol.__file__ or "").resolve().parent
+    ours = [Path(__file__).resolve().parents[1], protocol]
     view = View(
         readable=tuple(
             each

@@ -70,7 +70,7 @@ class DiskUse:
 
 
 class RecountPolicy:
-    """Decides when to count again, for certain. Pure: numbers and times in, decisions out."""
+    """Decides when to count again, for certain: numbers and times in, decisions out."""
 
     def __init__(self, limits: Limits, now: float, free: int) -> None:
         """Begin. ``free``: bytes that the disk has left."""
@@ -102,7 +102,7 @@ class RecountPolicy:
 
 
 class UnexplainedLoss:
-    """Losses of a disk that files do not explain. Pure: numbers in, numbers out."""
+    """Losses of a disk that files do not explain: numbers in, numbers out."""
 
     def __init__(self, free: int) -> None:
         """Begin. ``free``: bytes that the disk has left."""
