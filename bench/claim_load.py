@@ -169,7 +169,7 @@ class _Caller:
         return await self.call("POST", path, json.dumps(body).encode())
 
     async def call(self, method: str, path: str, data: bytes = b"") -> bytes:
-        """Do the same with any bytes."""
+        """Send bytes, and return the answer's body; an error ends the benchmark."""
         self._writer.write(
             f"{method} {path} HTTP/1.1\r\nHost: farm\r\nContent-Type: application/json\r\n"
             f"Authorization: Bearer {self._token}\r\nContent-Length: {len(data)}\r\n\r\n".encode()

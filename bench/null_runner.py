@@ -6,7 +6,6 @@ claim. Nothing is decoded, hashed or sent for the single frame; all else is `far
 
 import sys
 
-import farm.runner.claim.run
 from farm.runner.__main__ import main
 from farm.runner.results.delivery import FrameFiles, Results
 from farm_protocol.hashing import hash_file
@@ -40,5 +39,4 @@ class SharedResults(Results):
 
 
 if __name__ == "__main__":
-    setattr(farm.runner.claim.run, "Results", SharedResults)  # noqa: B010 - a type of its own
-    sys.exit(main())
+    sys.exit(main(SharedResults))

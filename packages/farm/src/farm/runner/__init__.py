@@ -9,6 +9,7 @@ FARM_RUNNER_TOKEN.
 __main__   arguments, environment, signals
 loop       the job: stage once, then claim after claim
 stage      the project's files from the store into the work folder
+surroundings  the project's files as they were submitted, laid out anew for each claim
 workplace  the folders of a job: project, results, temporary files
 farm_client  the farm's API (the only user of HTTP)
 plugins    which plug-ins there are for the job

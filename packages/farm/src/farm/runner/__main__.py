@@ -22,13 +22,18 @@ from farm.products import Library
 from farm.renderers import Discovery
 from farm.runner.farm_client import Farm
 from farm.runner.loop import work
+from farm.runner.results.delivery import Results
 from farm.runner.results.image_checks import ImageChecks
 
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
-def main() -> int:
-    """Run until nothing is left to render; return the exit code (see `farm.runner.loop`)."""
+def main(results: type[Results] = Results) -> int:
+    """Run until nothing is left to render; return the exit code (see `farm.runner.loop`).
+
+    Parameters:
+        results: what becomes of frames that are rendered: others measure what that costs.
+    """
     _keep_memory_private()
     if is_root():
         # Before there is another thread or process; its renderers get an account, but inherit this.
@@ -69,6 +74,7 @@ def main() -> int:
             stopping,
             options.render_user,
             checks,
+            results,
         )
     finally:
         farm.close()

@@ -42,6 +42,7 @@ from farm.runner.limits.cgroups import Group
 from farm.runner.limits.usage import this_machine, this_machine_holds
 from farm.runner.limits.watch import Confinement
 from farm.runner.plugins import count_missing, with_other_programs, with_versions
+from farm.runner.results.delivery import Results
 from farm.runner.results.image_checks import ImageChecks
 from farm.runner.sandbox.confinement import (
     Sandbox,
@@ -80,6 +81,7 @@ class _Ready:
     sandbox: Sandbox
     licences: Licences | None
     warnings: list[str]
+    results: type[Results] = Results
 
 
 def work(
@@ -90,6 +92,7 @@ def work(
     stopping: threading.Event,
     render_user: str = "",
     checks: ImageChecks | None = None,
+    results: type[Results] = Results,
 ) -> int:
     """Work on the job of the farm's token until nothing is left; return an exit code.
 
@@ -100,6 +103,7 @@ def work(
         stopping: set from outside to end soon.
         render_user: name of the renderers' account when this is root; "" for an exclusive one.
         checks: checks the images; None creates one for this job. It is closed in any case.
+        results: what becomes of frames that are rendered.
     """
     checks = checks or ImageChecks(sandbox or "auto")
     try:
@@ -127,6 +131,7 @@ def work(
             if isinstance(ready, _Ready):
                 checks.allow(ready.confinement.limits.memory_bytes)
                 told = _programs(discovery)
+                ready = replace(ready, results=results)
                 ended = _claims(farm, ready, checks, told, sandbox is None, stopping)
             else:
                 ended = ready
@@ -396,6 +401,7 @@ def _render(
         ready.confinement,
         checks,
         stopping,
+        ready.results,
     )
     over = run.run()
     if ready.licences is not None:

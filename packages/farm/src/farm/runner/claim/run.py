@@ -148,6 +148,7 @@ class ClaimRun:
         confinement: Confinement,
         checks: ImageChecks,
         stopping: threading.Event,
+        results: type[Results] = Results,
     ) -> None:
         """Prepare.
 
@@ -156,6 +157,7 @@ class ClaimRun:
             confinement: enforces the renderer's limits.
             checks: checks the images.
             stopping: set when the runner itself is told to end.
+            results: what becomes of frames that are rendered.
         """
         assert claim.claim_id is not None
         self._farm, self._claim_id = farm, claim.claim_id
@@ -177,7 +179,7 @@ class ClaimRun:
         self._watch = Watch(confinement, place, len(self._frames), sandbox.works, sandbox.layered)
         self._cpu_before = cpu_seconds_of_ended()
         expected = template.output_files(job.parameters, self._frames)
-        self._results = Results(
+        self._results = results(
             farm,
             self._claim_id,
             place,
