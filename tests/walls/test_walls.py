@@ -355,5 +355,18 @@ def test_what_import_linter_does_not_see_has_a_list() -> None:
     assert [each for each in unseen if not stands_in_a_list(each, without_clock=False)] == []
 
 
+def test_every_module_of_the_farm_and_envoy_lives_in_a_room() -> None:
+    """But for those that decision 37 names."""
+    loose = {
+        name
+        for name, path in MODULES.items()
+        if name.startswith(("farm.", "envoy."))
+        if name.count(".") == 1 and path.name not in ("__init__.py", "__main__.py")
+    }
+    assert {each.partition(".")[2] for each in loose} == {
+        *("main", "config", "errors", "version", "wakeup"),
+    }
+
+
 def test_a_new_room_must_be_given_its_place(said: dict[str, str]) -> None:
     assert "farm.attic" in said["The farm's rooms: each imports only from those below it"]

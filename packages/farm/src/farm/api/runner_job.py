@@ -23,8 +23,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from farm.api.one_at_a_time import OneAtATime
+from farm.db.pauses import with_pauses
 from farm.errors import StorageFullError, UnavailableError
-from farm.pauses import with_pauses
 
 MOST_BYTES = 256 << 20
 """Of all lists that are kept."""

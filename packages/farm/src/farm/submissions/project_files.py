@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from farm.db import manifests
 from farm.db.engine.database import Database
-from farm.pauses import with_pauses
+from farm.db.pauses import with_pauses
 
 _AT_A_TIME = 1000
 
