@@ -22,6 +22,12 @@ SOURCES = [
 TEXTS = {"message", "messages", "description", "noticed"}
 """What texts for people are called: variables, attributes, columns and keys."""
 
+ALSO_TEXTS = {"refusal", "sentence", "problem", "trouble", "told", "warning", "fault"}
+"""Names that texts have, too: none of these decides a state by being there."""
+
+CODES = ("State", "Reason", "Outcome", "End", "Code")
+"""How the classes end whose members are states and reasons."""
+
 LOOKS = {
     *("startswith", "endswith", "find", "rfind", "index", "rindex", "count", "partition"),
     *("rpartition", "split", "rsplit", "removeprefix", "removesuffix", "like", "ilike"),
@@ -76,6 +82,33 @@ def is_free(node: ast.AST) -> bool:
     return is_text(node)
 
 
+def is_code(node: ast.AST) -> bool:
+    """Return whether an expression is a state or a reason: what programs compare."""
+    match node:
+        case ast.Attribute(value=ast.Name(id=name)):
+            return name.endswith(CODES)
+    return False
+
+
+def sets_code(node: ast.AST) -> bool:
+    match node:
+        case ast.Assign(value=value) | ast.Return(value=ast.AST() as value):
+            return is_code(value)
+    return False
+
+
+def tells_by_text(test: ast.AST) -> bool:
+    """Return whether a condition is that there is a text, or is none."""
+    match test:
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return tells_by_text(operand)
+        case ast.BoolOp(values=values):
+            return any(map(tells_by_text, values))
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name in TEXTS | ALSO_TEXTS
+    return False
+
+
 def decisions(source: str) -> Iterator[int]:
     """Yield the lines at which something is decided by the words of a text for people."""
     for node in ast.walk(ast.parse(source)):
@@ -94,6 +127,12 @@ def decisions(source: str) -> Iterator[int]:
                     yield node.lineno
             case ast.Match(subject=subject) if is_text(subject):
                 yield node.lineno
+            case ast.IfExp(test=test, body=body, orelse=other) if is_code(body) or is_code(other):
+                if tells_by_text(test):
+                    yield node.lineno
+            case ast.If(test=test, body=body, orelse=other) if tells_by_text(test):
+                if any(map(sets_code, (*body, *other))):
+                    yield node.lineno
 
 
 @pytest.mark.parametrize("package", sorted(each.name for each in (ROOT / "packages").iterdir()))
@@ -128,6 +167,9 @@ def test_nothing_is_decided_by_words(package: str) -> None:
         'over = line.startswith(("Saved: done", b"Time: over now"))',
         'failed = re.compile("No space left on device").search(line)',
         'if told in {"database is locked"}: pass',
+        "state = DownloadState.FAILED if output.refusal else DownloadState.PENDING",
+        "state = JobState.READY if not message else JobState.FAILED",
+        "if row.message and over: state = JobState.FAILED",
     ],
 )
 def test_a_decision_by_words_is_found(line: str) -> None:
@@ -147,6 +189,7 @@ def test_a_decision_by_words_is_found(line: str) -> None:
         'if "sqlite_errorcode" in vars(error): pass',
         'log.info("the disk is full")',
         'names = text.split(", ")',
+        "state = State.FAILED if output.refusal is not None else State.PENDING",
     ],
 )
 def test_what_only_shows_or_compares_texts_is_none(line: str) -> None:

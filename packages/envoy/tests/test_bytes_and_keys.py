@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from blake3 import blake3
+from envoy.process.said import Reason
 from envoy_fake_farm import FakeFarm
 from envoy_faults import Fault
 from envoy_start import Start
@@ -89,6 +90,7 @@ async def test_other_bytes_than_the_announced_never_appear(
 
     downloads = await until(failed)
     assert says(downloads["message"], "cannot-downloaded", "bad.png")
+    assert downloads["reason"] == Reason.CORRUPT
     assert [path.name for path in studio.results.iterdir()] == ["good.png"]
 
 
@@ -111,7 +113,9 @@ async def test_what_is_for_one_farm_is_never_sent_to_another(start: Start, farm:
     with FakeFarm().serving() as other:
         studio = await start(farm_url=other.url)
         await studio.sign_in()
-        assert farm.url in (await studio.of(waits))["message"]
+        held = await studio.of(waits)
+        assert farm.url in held["message"]
+        assert held["reason"] == Reason.OTHER_FARM
         mine = await studio.submit(project_request=renamed(studio))
         await studio.until_state(mine, "submitted")
         assert set(other.specs) == {mine}
@@ -131,7 +135,8 @@ async def test_what_is_for_one_farm_is_never_sent_to_another(start: Start, farm:
 
     farm.faults = []
     studio = await start()
-    assert (await studio.until_state(waits, "submitted"))["message"] == ""
+    sent = await studio.until_state(waits, "submitted")
+    assert (sent["message"], sent["reason"]) == ("", Reason.NONE)
     await until(lambda: (studio.results / "f.png").exists())
     farm.output(done, f"{OUT}/j.png", b"pixels")
     await until(lambda: (studio.results / "j.png").exists())

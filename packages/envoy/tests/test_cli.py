@@ -64,7 +64,7 @@ def test_up_status_stop_and_second_starts(up: Up, tmp_path: Path, farm: FakeFarm
 
     assert says(envoy("status", "--port", str(port)).stdout, "nothing-submitted-yet")
     told = json.loads(envoy("status", "--url", f"http://localhost:{port}", "--json").stdout)
-    assert told == {"submissions": [], "waiting_for": "", "problems": []}
+    assert told == {"submissions": [], "waiting_for": "", "waits_for": "", "problems": []}
 
     stopped = envoy("stop", "--port", str(port))
     assert stopped.returncode == 0

@@ -59,11 +59,12 @@ BAD = {
     "job": "INSERT INTO jobs VALUES ('bad', 'GOOD', 7, '{')",
     "job of no text": f"INSERT INTO jobs VALUES ('bad', 'GOOD', 7, {NOT_UTF8})",
     "download": "INSERT INTO downloads VALUES (900, 'GOOD', '/x', 'y', 'z', -1, 'dancing', '', 0,"
-    " '/x/y')",
+    " '/x/y', '')",
     "pending": "INSERT INTO downloads VALUES (900, 'GOOD', char(0), '../y', '../z', -1, 'pending',"
-    " '', -1, char(0))",
+    " '', -1, char(0), 'no reason')",
     "large": "INSERT INTO downloads VALUES (900, 'GOOD', '/x', 'y', 'z', 9223372036854775807,"
-    " 'done', '', 0, ''), (901, 'GOOD', '/x', 'yy', 'z', 9223372036854775807, 'failed', '', 0, '')",
+    " 'done', '', 0, '', ''), (901, 'GOOD', '/x', 'yy', 'z', 9223372036854775807, 'failed', '', 0,"
+    " '', '')",
     "feed": "UPDATE feeds SET cursor = -5",
     "hash": "UPDATE hashes SET hash = 'no hash'",
 }

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 from envoy.journal import Download
+from envoy.process.said import Reason
 from envoy.watch.writing import PartFile
 from envoy_fake_farm import EMAIL
 from envoy_faults import Fault
@@ -221,6 +222,7 @@ async def test_a_result_that_the_farm_lost_is_said_so(studio: Studio) -> None:
     studio.farm.blobs.clear()
     downloads = await settled(studio, submission_id, files_failed=1)
     assert downloads["message"] == saying("farm-no-longer", "f.png")
+    assert downloads["reason"] == Reason.GONE
 
 
 @pytest.mark.parametrize(
@@ -244,6 +246,7 @@ async def test_a_malicious_farm_cannot_leave_the_folder(studio: Studio, path: st
     studio.farm.output(submission_id, f"{OUT}/{path}", b"evil")
     downloads = await settled(studio, submission_id, files_failed=1)
     assert says(downloads["message"], "result-refused")
+    assert downloads["reason"] == Reason.UNSAFE_PATH
     studio.farm.output(submission_id, f"{OUT}/good.png", b"good")
     await settled(studio, submission_id, files_done=1)
     assert files(studio.root) - before == {studio.results / "good.png"}
@@ -287,7 +290,10 @@ async def test_a_folder_that_cannot_be_written_holds_up_only_itself(studio: Stud
 
     downloads = await until(said)
     assert downloads["files_failed"] == 0
-    assert str(blocked) in (await studio.activity())["waiting_for"]
+    assert downloads["reason"] == Reason.FOLDER
+    told = await studio.activity()
+    assert str(blocked) in told["waiting_for"]
+    assert told["waits_for"] == Reason.FOLDER
     blocked.unlink()
     await until((blocked / "f.png").exists)
     await settled(studio, submission_id, files_done=2, message="")
@@ -385,11 +391,14 @@ async def test_a_full_disk_is_told_wherever_scripts_look(
     assert (published["State"], says(published["Message"], told)) == ("Submitted", True)
     progress = (await studio.http.get("/envoy/projects/demo/progress")).json()
     assert (progress["state"], says(progress["message"], told)) == ("submitted", True)
-    assert says((await studio.of(newer))["downloads"]["message"], told)
+    assert progress["reason"] == Reason.DISK_FULL
+    downloads = (await studio.of(newer))["downloads"]
+    assert says(downloads["message"], told)
+    assert downloads["reason"] == (await studio.activity())["waits_for"] == Reason.DISK_FULL
     # Nothing of the older one is left to come.
     assert (await studio.of(older))["downloads"]["message"] == ""
     full = False
-    await settled(studio, newer, files_done=1, message="")
+    await settled(studio, newer, files_done=1, message="", reason=Reason.NONE)
     published = (await studio.http.get("/project-status/demo")).json()
     assert not says(published["Message"], told)
 

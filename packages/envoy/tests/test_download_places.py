@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from envoy.process.said import Reason
 from envoy.watch.writing import PartFile
 from envoy_start import Start
 from envoy_studio import Studio, settled, until, waits_for
@@ -141,6 +142,7 @@ async def test_a_link_in_the_place_of_the_download_folder_is_not_followed(
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     studio.farm.output(submission_id, f"{OUT}/sub/g.png", b"pixels")
     await waits_for(studio, saying("folder-became-link", exchanged))
+    assert (await studio.activity())["waits_for"] == Reason.FOLDER_EXCHANGED
     assert set(outside.rglob("*")) == before
     # It is no fault of the results: they come once the folder is there again.
     exchanged.unlink()
@@ -216,6 +218,7 @@ async def test_downloads_of_an_older_envoy_go_on(studio: Studio, start: Start) -
         journal.execute("ALTER TABLE watches DROP COLUMN real_folder")
         for table in ("entries", "downloads"):
             journal.execute(f"ALTER TABLE {table} RENAME COLUMN message TO sentence")
+            journal.execute(f"ALTER TABLE {table} DROP COLUMN reason")
         journal.execute("DROP TABLE upload_folders")
         journal.execute("ALTER TABLE hashes DROP COLUMN ctime_ns")
         journal.execute("DROP INDEX downloads_by_place")

@@ -16,6 +16,7 @@ import pytest
 from envoy.config import Settings
 from envoy.main import running
 from envoy.process.listening import listen
+from envoy.process.said import Reason
 from envoy_studio import until
 
 FARM = """
@@ -163,3 +164,5 @@ async def test_a_farm_that_cannot_start_is_said_so(tmp_path: Path) -> None:
             return "no such farm" in (await http.get("/envoy/activity")).json()["waiting_for"]
 
         await until(said)
+        told = (await http.get("/envoy/activity")).json()
+        assert told["waits_for"] == Reason.FARM_STARTING

@@ -4,6 +4,7 @@ import time
 
 import hostile_answers as answers
 import pytest
+from envoy.process.said import Reason
 from envoy_faults import Fault
 from envoy_studio import Studio, settled, until, waits_for
 from farm_protocol.backoff import BackOff
@@ -42,6 +43,7 @@ async def test_a_bad_row_is_one_failed_download_and_the_others_come(
     studio.farm.output(submission_id, f"{OUT}/good.png", b"pixels")
     downloads = await settled(studio, submission_id, files_done=2, files_failed=1)
     assert says(downloads["message"], "result-refused-farm-gave-invalid")
+    assert downloads["reason"] == Reason.REFUSED
     assert f"{OUT}/bad.png" in downloads["message"]
 
 
@@ -61,6 +63,7 @@ async def test_a_cursor_that_stands_still_is_not_asked_without_pause(studio: Stu
     studio.farm.faults = [Fault("GET", "/v1/changes", same, ALWAYS)]
     studio.farm.output(submission_id, f"{OUT}/g.png", b"pixels")
     await waits_for(studio, saying("farm-keeps-sending-same-changes"))
+    assert (await studio.activity())["waits_for"] == Reason.FARM_TROUBLE
     calls, began = same.calls, time.monotonic()
     await until(lambda: same.calls > calls + 1)
     assert time.monotonic() - began > 1

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from envoy.process.said import Reason
 from envoy_fake_farm import EMAIL
 from envoy_faults import Fault
 from envoy_studio import Studio, until
@@ -69,6 +70,7 @@ async def test_progress_from_the_upload_to_the_last_file(studio: Studio) -> None
         1,
     )
     assert says(progress["message"], "last-results-being-downloaded")
+    assert progress["reason"] == Reason.DOWNLOADS
     studio.farm.released.set()
     progress = await reached(studio, "completed")
     assert (progress["files_done"], progress["frames_done"]) == (1, 1)
@@ -83,6 +85,7 @@ async def test_a_failed_job_says_why(studio: Studio) -> None:
     progress = await reached(studio, "failed")
     assert progress["message"] == "'beauty': No camera."
     assert progress["jobs"][0]["reason"] == JobReason.FRAMES
+    assert progress["reason"] == Reason.JOBS
 
 
 async def test_the_newest_submission_counts(studio: Studio) -> None:

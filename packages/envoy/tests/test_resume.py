@@ -9,6 +9,7 @@ from pathlib import Path
 from signal import Signals
 
 import pytest
+from envoy.process.said import Reason
 from envoy_fake_farm import EMAIL
 from envoy_faults import Fault
 from envoy_machine import Machine
@@ -133,6 +134,7 @@ async def test_a_disk_that_was_full_for_a_moment_holds_up_nothing_for_good(
             return (await studio.activity())["waiting_for"]
 
         await until(waits)
+        assert (await studio.activity())["waits_for"] == Reason.JOURNAL
         assert all([(await studio.of(each))["message"] == "" for each in ids])
         resource.prlimit(pid, resource.RLIMIT_FSIZE, no_limit)
         for each in ids:

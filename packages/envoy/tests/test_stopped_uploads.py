@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 import pytest
+from envoy.process.said import Reason
 from envoy_fake_farm import EMAIL
 from envoy_faults import Fault
 from envoy_start import Start
@@ -32,8 +33,9 @@ async def sending(studio: Studio, part: str = "/v1/blobs/") -> str:
 async def is_stopped(studio: Studio, submission_id: str) -> None:
     row = await studio.until_state(submission_id, "stopped")
     assert says(row["message"], STOPPED)
+    assert row["reason"] == Reason.STOPPED
     progress = (await studio.http.get("/envoy/projects/demo/progress")).json()
-    assert progress["state"] == "stopped"
+    assert (progress["state"], progress["reason"]) == ("stopped", Reason.STOPPED)
     assert [job["state"] for job in progress["jobs"]] == ["stopped"]
     published = (await studio.http.get("/project-status/demo")).json()
     assert (published["State"], says(published["Message"], STOPPED)) == ("Failed", True)

@@ -11,6 +11,7 @@ import envoy.upload.hash_cache
 import envoy.upload.transfer
 import pytest
 from blake3 import blake3
+from envoy.process.said import Reason
 from envoy_fake_farm import EMAIL, PASSWORD
 from envoy_faults import Fault
 from envoy_start import Start
@@ -235,6 +236,28 @@ async def test_passing_trouble_only_delays(
     assert (await studio.activity())["waiting_for"] == ""
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("drop", Reason.FARM_UNREACHABLE), ("internal", Reason.FARM_TROUBLE)],
+)
+async def test_a_farm_in_trouble_is_a_reason_to_wait(
+    studio: Studio, kind: str, reason: Reason
+) -> None:
+    studio.farm.faults = [Fault("POST", "/v1/blobs/missing", kind, 10**9)]
+    studio.write("scene.blend")
+    submission_id = await studio.submit()
+
+    async def said() -> object:
+        return (await studio.activity())["waits_for"] == reason
+
+    await until(said)
+    progress = (await studio.http.get("/envoy/projects/demo/progress")).json()
+    assert (progress["state"], progress["reason"]) == ("uploading", reason)
+    studio.farm.faults.clear()
+    sent = await studio.until_state(submission_id, "submitted")
+    assert (sent["reason"], (await studio.activity())["waits_for"]) == (Reason.NONE, Reason.NONE)
+
+
 @pytest.mark.parametrize("code", ["storage_full", "quota_exceeded"])
 @pytest.mark.parametrize(("method", "path"), [("PUT", "/v1/blobs/"), ("POST", "/v1/blobs/missing")])
 async def test_what_it_waits_for_is_said(studio: Studio, code: str, method: str, path: str) -> None:
@@ -246,6 +269,8 @@ async def test_what_it_waits_for_is_said(studio: Studio, code: str, method: str,
         return code in (await studio.activity())["waiting_for"]
 
     await until(said)
+    reasons = {"storage_full": Reason.DISK, "quota_exceeded": Reason.STORAGE}
+    assert (await studio.activity())["waits_for"] == reasons[code]
     status = (await studio.http.get("/project-status/demo")).json()
     assert status["State"] == "Uploading"
     assert code in status["Message"]
@@ -337,6 +362,7 @@ async def test_a_vanished_file_fails_its_submission_alone_and_is_named(studio: S
     studio.farm.released.set()
     row = await studio.until_state(doomed, "failed")
     assert str(path) in row["message"]
+    assert row["reason"] == Reason.LOCAL_FILE
     status = (await studio.http.get("/project-status/demo")).json()
     assert (status["State"], status["Message"]) == ("Failed", row["message"])
     await studio.submitted()
@@ -350,6 +376,10 @@ async def test_what_the_farm_refuses_in_the_end_fails_with_its_message(studio: S
     ]
     row = await studio.until_state(await studio.submit(), "failed")
     assert "insufficient_credits" in row["message"]
+    assert row["reason"] == Reason.REFUSED
+    progress = (await studio.http.get("/envoy/projects/demo/progress")).json()
+    assert (progress["state"], progress["reason"]) == ("failed", Reason.REFUSED)
+    assert [job["reason"] for job in progress["jobs"]] == [Reason.REFUSED]
 
 
 async def test_a_lost_access_key_holds_everything_until_the_next_sign_in(studio: Studio) -> None:
@@ -364,6 +394,7 @@ async def test_a_lost_access_key_holds_everything_until_the_next_sign_in(studio:
         return says((await studio.activity())["waiting_for"], "sign-in-again")
 
     await until(said)
+    assert (await studio.activity())["waits_for"] == Reason.SIGN_IN
     assert (await studio.of(submission_id))["state"] == "uploading"
     assert (await studio.http.get("/credits-info")).status_code == 401
     await studio.sign_in()
@@ -383,6 +414,7 @@ async def test_another_account_does_not_get_this_ones_work(studio: Studio) -> No
         return says((await studio.activity())["waiting_for"], "sign-continue-uploads", EMAIL)
 
     await until(said)
+    assert (await studio.activity())["waits_for"] == Reason.OTHER_ACCOUNT
     assert {account for account, _ in studio.farm.blobs} <= {EMAIL}
     again = {"Username": EMAIL, "AccessKey": PASSWORD}
     assert (await studio.http.post("/auth", json=again)).status_code == 200

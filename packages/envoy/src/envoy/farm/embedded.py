@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from envoy.errors import EnvoyError
 from envoy.farm.client import FarmClient
+from envoy.process.said import Reason, Said
 from envoy.process.threads import in_thread
 from envoy.process.waiting import WaitingRoom, pause_seconds
 
@@ -100,7 +101,10 @@ class EmbeddedFarm:
                 url, gone = await self._adopt() or await self._launch()
             except (FarmStartError, OSError) as error:
                 failures += 1
-                message = f"The farm on this machine cannot start: {error} Trying again."
+                said = Said(
+                    f"The farm on this machine cannot start: {error} Trying again.",
+                    Reason.FARM_STARTING,
+                )
             else:
                 self._farm.set_url(url)
                 self._waiting.clear(_WHO)
@@ -108,9 +112,12 @@ class EmbeddedFarm:
                 await gone()
                 self._farm.set_url("")
                 failures = 1 if clock() - began > STEADY_SECONDS else failures + 1
-                message = "The farm on this machine has stopped; starting it again."
+                said = Said(
+                    "The farm on this machine has stopped; starting it again.",
+                    Reason.FARM_STARTING,
+                )
             self._process = self._adopted = None
-            self._waiting.tell(_WHO, message)
+            self._waiting.tell(_WHO, said)
             await asyncio.sleep(pause_seconds(failures))
 
     async def _adopt(self) -> tuple[str, Callable[[], Awaitable[None]]] | None:
@@ -134,7 +141,8 @@ class EmbeddedFarm:
 
     async def _launch(self) -> tuple[str, Callable[[], Awaitable[None]]]:
         """Start a farm; returns its address once it answers, and how to await its end."""
-        self._waiting.tell(_WHO, "The farm on this machine is starting.")
+        starting = Said("The farm on this machine is starting.", Reason.FARM_STARTING)
+        self._waiting.tell(_WHO, starting)
         self._folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         log = _open_log(self._log_path)
         try:

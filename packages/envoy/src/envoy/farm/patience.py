@@ -11,6 +11,7 @@ from farm_protocol.errors import ErrorCode
 
 from envoy.errors import FarmAnswerError, FarmUnreachableError, NotSignedInError, OtherAccountError
 from envoy.farm.client import FarmClient
+from envoy.process.said import Said, reason_of
 from envoy.process.waiting import WaitingRoom, farm_pause_seconds
 
 T = TypeVar("T")
@@ -64,18 +65,18 @@ class Patience:
                 except NotSignedInError as error:
                     if isinstance(error, OtherAccountError) and not self._waits_for_account:
                         raise
-                    message = str(error)
+                    said = Said(str(error), reason_of(error))
                 except FarmAnswerError as error:
                     if error.status == 401:
                         if self._farm.sign_ins != sign_ins:
                             continue  # It was about the previous key, which a login has replaced.
-                        message = sign_in_again(error)
+                        said = Said(sign_in_again(error), reason_of(error))
                     elif error.may_pass and error.body.code != ErrorCode.HASH_MISMATCH:
                         failures += 1
                         if failures == self._most_failures:
                             raise
                         pause = farm_pause_seconds(failures)
-                        message = f"{error} Trying again."
+                        said = Said(f"{error} Trying again.", reason_of(error))
                     else:
                         raise
                 except FarmUnreachableError as error:
@@ -83,8 +84,8 @@ class Patience:
                     if failures == self._most_failures:
                         raise
                     pause = farm_pause_seconds(failures)
-                    message = f"{error} Trying again."
-                self._waiting.tell(self._who, message)
+                    said = Said(f"{error} Trying again.", reason_of(error))
+                self._waiting.tell(self._who, said)
                 await self._waiting.pause(pause)
         finally:
             self._waiting.clear(self._who)

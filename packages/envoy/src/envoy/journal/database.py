@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from farm_protocol.private import FOLDER_MODE, open_private
 
 from envoy.errors import StartError
+from envoy.process.said import Reason, Said
 
 Row = TypeVar("Row")
 
@@ -122,6 +123,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "UPDATE downloads SET place = folder || '/' || relative",
         "CREATE INDEX downloads_by_place ON downloads (place)",
     ),
+    # Of what was said before, only the words are known.
+    (
+        "ALTER TABLE entries ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE downloads ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
+    ),
 )
 """Each tuple takes the file from one version (``PRAGMA user_version``) to the next.
 
@@ -135,11 +141,12 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, sqlite3.Error) and code is not None and code & 0xFF in _PASSING
 
 
-def cannot_write(error: BaseException) -> str:
-    """Return the message for a temporary error."""
-    return (
+def cannot_write(error: BaseException) -> Said:
+    """Return what there is to say of a temporary error."""
+    return Said(
         f"Envoy cannot write its journal ({error}). Make room on the disk of its data"
-        " folder. Envoy then continues by itself."
+        " folder. Envoy then continues by itself.",
+        Reason.JOURNAL,
     )
 
 

@@ -11,6 +11,7 @@ from farm_protocol.jobs import Job
 from envoy.journal.damage import Damage
 from envoy.journal.database import Database
 from envoy.journal.places import place_of
+from envoy.process.said import NOTHING, Reason, Said
 
 MOST_RESULTS = 1_000_000
 """Of one entry and its watches; what a farm tells of more is left out."""
@@ -33,14 +34,19 @@ class DownloadState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewDownload:
-    """A result that matched a watch. ``relative``: checked path below ``folder``."""
+    """A result that matched a watch.
+
+    Attributes:
+        relative: checked path below ``folder``.
+        refusal: why it is not downloaded; None: it is.
+    """
 
     entry_id: str
     folder: str
     relative: str
     hash: str
     size: int
-    refusal: str = ""
+    refusal: Said | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +97,11 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class DownloadCounts:
-    """Files and bytes of one entry's downloads; ``message``: why one of them failed, or "".
+    """Files and bytes of one entry's downloads.
 
     Attributes:
         files_done: in place, or replaced.
+        message, reason: why one of them failed.
     """
 
     files_total: int = 0
@@ -104,6 +111,7 @@ class DownloadCounts:
     bytes_done: int = 0
     bytes_total: int = 0
     message: str = ""
+    reason: Reason = Reason.NONE
 
     @property
     def files_left(self) -> int:
@@ -155,12 +163,14 @@ class Downloads:
         full: set[str] = set()
         with self._database.transaction() as connection:
             connection.executemany(
-                "UPDATE downloads SET state = :state, message = :message WHERE entry_id = :entry"
-                " AND folder = :folder AND relative = :relative AND state = :pending",
+                "UPDATE downloads SET state = :state, message = :message, reason = :reason"
+                " WHERE entry_id = :entry AND folder = :folder AND relative = :relative"
+                " AND state = :pending",
                 (
                     {
                         "state": DownloadState.FAILED,
-                        "message": no_longer(each.relative),
+                        "message": no_longer(each.relative).message,
+                        "reason": no_longer(each.relative).reason,
                         "entry": each.entry_id,
                         "folder": each.folder,
                         "relative": each.relative,
@@ -268,50 +278,58 @@ class Downloads:
 
         It may have been lost to the farm while its last bytes were on their way.
         """
-        self._settle(download, DownloadState.DONE, "", mtime_ns, DownloadState.FAILED)
+        self._settle(download, DownloadState.DONE, NOTHING, mtime_ns, DownloadState.FAILED)
 
-    def failed(self, download: Download, message: str) -> None:
+    def failed(self, download: Download, why: Said) -> None:
         """Record that this result cannot be had."""
-        self._settle(download, DownloadState.FAILED, message, 0)
+        self._settle(download, DownloadState.FAILED, why, 0)
 
     def counts(self, entry_id: str | None = None) -> dict[str, DownloadCounts]:
         """Return how the downloads of each entry stand, or of one entry that has any."""
         done = f"state IN ('{DownloadState.DONE}', '{DownloadState.REPLACED}')"
         where = "" if entry_id is None else " WHERE entry_id = ?"
-        rows = self._database.read(
-            f"SELECT entry_id, count(*), sum({done}),"  # noqa: S608 - constants of this module
-            f" sum(state = '{DownloadState.FAILED}'), sum(state = '{DownloadState.REPLACED}'),"
+        rows = self._database.read_named(
+            "SELECT entry_id, count(*) AS files_total,"  # noqa: S608 - constants of this module
+            f" sum({done}) AS files_done, sum(state = '{DownloadState.FAILED}') AS files_failed,"
+            f" sum(state = '{DownloadState.REPLACED}') AS files_replaced,"
             # total(), which is a float: sum() raises when it is too large for 64 bits.
-            f" total(CASE WHEN {done} THEN size ELSE 0 END), total(size), max(message)"
+            f" total(CASE WHEN {done} THEN size ELSE 0 END) AS bytes_done,"
+            # Beside the one max(), SQLite answers the reason of the row that it is from.
+            " total(size) AS bytes_total, max(message) AS message, reason"
             f" FROM downloads{where} GROUP BY entry_id",
             () if entry_id is None else (entry_id,),
         )
-        found: dict[str, DownloadCounts] = {}
-        for row in rows:
-            total, ended, failed, replaced, bytes_done, bytes_total = (
-                int(float(str(number))) for number in row[1:7]
+        return {
+            row["entry_id"]: DownloadCounts(
+                files_total=row["files_total"],
+                files_done=row["files_done"],
+                files_failed=row["files_failed"],
+                files_replaced=row["files_replaced"],
+                bytes_done=int(row["bytes_done"]),
+                bytes_total=int(row["bytes_total"]),
+                message=row["message"],
+                reason=Reason(row["reason"]),
             )
-            found[str(row[0])] = DownloadCounts(
-                total, ended, failed, replaced, bytes_done, bytes_total, str(row[7])
-            )
-        return found
+            for row in rows
+        }
 
     def _settle(
         self,
         download: Download,
         state: DownloadState,
-        message: str,
+        said: Said,
         mtime_ns: int,
         also_from: DownloadState = DownloadState.PENDING,
     ) -> None:
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE downloads SET state = :state, message = :message,"
+                "UPDATE downloads SET state = :state, message = :message, reason = :reason,"
                 " written_mtime_ns = :mtime_ns"
                 " WHERE id = :id AND hash = :hash AND state IN (:pending, :also_from)",
                 {
                     "state": state,
-                    "message": message,
+                    "message": said.message,
+                    "reason": said.reason,
                     "mtime_ns": mtime_ns,
                     "id": download.id,
                     "hash": download.hash,
@@ -374,20 +392,23 @@ def _record(connection: sqlite3.Connection, output: NewDownload) -> tuple[int, D
             "done": DownloadState.DONE,
         },
     ).fetchone()
-    state = DownloadState.FAILED if output.refusal else DownloadState.PENDING
-    if newer and not output.refusal:
+    is_refused = output.refusal is not None
+    state = DownloadState.FAILED if is_refused else DownloadState.PENDING
+    if newer and not is_refused:
         state = DownloadState.REPLACED
     if not newer:
         connection.execute(
             "UPDATE downloads SET state = ? WHERE place = ? AND entry_id <> ? AND +state = ?",
             (DownloadState.REPLACED, place, output.entry_id, DownloadState.PENDING),
         )
+    said = output.refusal or NOTHING
     ((row_id,),) = connection.execute(
         "INSERT INTO downloads (entry_id, folder, relative, place, hash, size, state,"
-        " message, written_mtime_ns)"
-        " VALUES (:entry, :folder, :relative, :place, :hash, :size, :state, :message, 0)"
+        " message, reason, written_mtime_ns)"
+        " VALUES (:entry, :folder, :relative, :place, :hash, :size, :state, :message, :reason, 0)"
         " ON CONFLICT (entry_id, folder, relative) DO UPDATE SET hash = excluded.hash,"
         " size = excluded.size, state = excluded.state, message = excluded.message,"
+        " reason = excluded.reason,"
         " written_mtime_ns = CASE WHEN hash = excluded.hash"
         " THEN written_mtime_ns ELSE 0 END RETURNING id",
         {
@@ -398,7 +419,8 @@ def _record(connection: sqlite3.Connection, output: NewDownload) -> tuple[int, D
             "hash": output.hash,
             "size": output.size,
             "state": state,
-            "message": output.refusal,
+            "message": said.message,
+            "reason": said.reason,
         },
     ).fetchall()
     return int(row_id), state
@@ -413,9 +435,9 @@ def _place(connection: sqlite3.Connection, output: NewDownload) -> str:
     return place_of(real or output.folder, output.relative)
 
 
-def no_longer(relative: str) -> str:
+def no_longer(relative: str) -> Said:
     """Return what there is to say of a result that was deleted before it could be fetched."""
-    return f"The farm no longer has {relative}."
+    return Said(f"The farm no longer has {relative}.", Reason.GONE)
 
 
 def _feed(account: str, farm: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from farm_protocol.jobs import Job
 from farm_protocol.text import valid_text
@@ -15,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from envoy.journal.damage import Damage
 from envoy.journal.database import Database
+from envoy.process.said import NOTHING, Reason, Said
 
 
 class EntryState(StrEnum):
@@ -95,7 +97,7 @@ class Entry:
         account: e-mail address of the account that was signed in.
         output_folder: canonical remote path; "" for a bare upload.
         spec: the `SubmissionSpec` as JSON; "" for a bare upload.
-        message: why it failed; "" otherwise.
+        message, reason: why it failed, or what it waits for since Envoy works with another farm.
         bytes_total: of all files to send.
         created_at: UTC.
         farm: its farm, as `FarmClient.identity`: no other gets its files. "" in entries from before
@@ -114,6 +116,12 @@ class Entry:
     bytes_total: int
     created_at: datetime
     farm: str = ""
+    reason: Reason = Reason.NONE
+
+    @property
+    def said(self) -> Said:
+        """The message with its reason."""
+        return Said(self.message, self.reason)
 
     def is_for(self, farm: str) -> bool:
         """Return whether a farm may get this entry."""
@@ -122,29 +130,21 @@ class Entry:
 
 _COLUMNS = (
     "id, account, project, name, output_folder, spec, state, message, warnings, bytes_total,"
-    " created_at, farm"
+    " created_at, farm, reason"
 )
 
 
 _MESSAGES = TypeAdapter(list[str])
 
 
-def _entry(row: tuple[object, ...]) -> Entry:
-    values = [str(value) for value in row]
-    return Entry(
-        id=values[0],
-        account=values[1],
-        project=values[2],
-        name=values[3],
-        output_folder=values[4],
-        spec=values[5],
-        state=EntryState(values[6]),
-        message=values[7],
-        warnings=tuple(_MESSAGES.validate_json(values[8])),
-        bytes_total=int(values[9]),
-        created_at=datetime.fromisoformat(values[10]),
-        farm=values[11],
-    )
+def _entry(row: dict[str, Any]) -> Entry:
+    read: dict[str, Any] = {
+        "state": EntryState(row["state"]),
+        "warnings": tuple(_MESSAGES.validate_json(row["warnings"])),
+        "created_at": datetime.fromisoformat(row["created_at"]),
+        "reason": Reason(row["reason"]),
+    }
+    return Entry(**{**row, **read})
 
 
 def new_entry(
@@ -194,7 +194,7 @@ class Submissions:
         with self._database.transaction(durable=True) as connection:
             connection.execute(
                 f"INSERT INTO entries ({_COLUMNS}, position) VALUES"  # noqa: S608 - constants
-                " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+                " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
                 " (SELECT coalesce(max(position), 0) + 1 FROM entries))",
                 (
                     entry.id,
@@ -209,6 +209,7 @@ class Submissions:
                     entry.bytes_total,
                     entry.created_at.isoformat(),
                     entry.farm,
+                    entry.reason,
                 ),
             )
             connection.executemany(
@@ -246,21 +247,27 @@ class Submissions:
         """Return the newest entries, newest first."""
         return self._select("ORDER BY position DESC LIMIT ?", (most,))
 
-    def set_state(self, entry_id: str, state: EntryState, message: str = "") -> bool:
+    def set_state(self, entry_id: str, state: EntryState, said: Said = NOTHING) -> bool:
         """Record an entry's state; returns False when it was stopped, which is final."""
         with self._database.transaction() as connection:
             changed = connection.execute(
-                "UPDATE entries SET state = ?, message = ? WHERE id = ? AND state <> ?",
-                (state, valid_text(message), entry_id, EntryState.STOPPED),
+                "UPDATE entries SET state = ?, message = ?, reason = ? WHERE id = ? AND state <> ?",
+                (state, valid_text(said.message), said.reason, entry_id, EntryState.STOPPED),
             )
             return changed.rowcount > 0
 
-    def stop(self, entry_id: str, message: str) -> bool:
+    def stop(self, entry_id: str, why: Said) -> bool:
         """Record that an entry was stopped; returns False unless it was uploading."""
         with self._database.transaction(durable=True) as connection:
             changed = connection.execute(
-                "UPDATE entries SET state = ?, message = ? WHERE id = ? AND state = ?",
-                (EntryState.STOPPED, valid_text(message), entry_id, EntryState.UPLOADING),
+                "UPDATE entries SET state = ?, message = ?, reason = ? WHERE id = ? AND state = ?",
+                (
+                    EntryState.STOPPED,
+                    valid_text(why.message),
+                    why.reason,
+                    entry_id,
+                    EntryState.UPLOADING,
+                ),
             )
             return changed.rowcount > 0
 
@@ -272,7 +279,8 @@ class Submissions:
         """
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE entries SET state = ?, message = '' WHERE id = ? AND state <> ?",
+                "UPDATE entries SET state = ?, message = '', reason = ''"
+                " WHERE id = ? AND state <> ?",
                 (state, entry.id, EntryState.STOPPED),
             )
             connection.executemany(
@@ -368,9 +376,9 @@ class Submissions:
     def _select(self, rest: str, parameters: tuple[object, ...]) -> list[Entry]:
         sql = f"SELECT {_COLUMNS} FROM entries {rest}"  # noqa: S608 - constants of this module
         found: list[Entry] = []
-        for row in self._database.read(sql, parameters):
+        for row in self._database.read_named(sql, parameters):
             try:
                 found.append(_entry(row))
             except (ValueError, TypeError) as error:
-                self._damage.note("submission", row[0], error)
+                self._damage.note("submission", row["id"], error)
         return found

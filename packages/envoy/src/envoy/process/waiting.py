@@ -5,6 +5,8 @@ import random
 
 from farm_protocol.backoff import BackOff
 
+from envoy.process.said import NOTHING, Said
+
 _PAUSES = BackOff(0.25, 15.0)
 
 
@@ -22,21 +24,21 @@ class WaitingRoom:
     """Each part of Envoy reports here what it waits for; all are woken when that may have come."""
 
     def __init__(self) -> None:
-        self._messages: dict[str, str] = {}
+        self._said: dict[str, Said] = {}
         self._bell = asyncio.Event()
 
     @property
-    def message(self) -> str:
-        """The oldest message that is still true, or ""."""
-        return next(iter(self._messages.values()), "")
+    def said(self) -> Said:
+        """The oldest of what was reported that is still true."""
+        return next(iter(self._said.values()), NOTHING)
 
-    def tell(self, who: str, message: str) -> None:
+    def tell(self, who: str, said: Said) -> None:
         """Report that ``who`` waits, and for what."""
-        self._messages[who] = message
+        self._said[who] = said
 
     def clear(self, who: str) -> None:
         """Report that ``who`` no longer waits."""
-        self._messages.pop(who, None)
+        self._said.pop(who, None)
 
     def wake_all(self) -> None:
         """End all pauses now: somebody has signed in, or the farm is back."""

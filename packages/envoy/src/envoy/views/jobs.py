@@ -6,7 +6,7 @@ from pathlib import Path
 from farm_protocol.changes import Output
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
 from farm_protocol.frames import FrameList
-from farm_protocol.jobs import Job, JobLog, JobReason, JobSpec, SubmissionSpec
+from farm_protocol.jobs import Job, JobLog, JobSpec, SubmissionSpec
 from farm_protocol.text import Id
 from pydantic import TypeAdapter, ValidationError
 
@@ -146,7 +146,7 @@ def jobs_of(journal: Journal, entry: Entry) -> list[JobView]:
             operation=job.operation,
             state=entry.state,
             message=entry.message,
-            reason=JobReason.NONE,
+            reason=entry.reason,
             # The check's are the submission's: it does not say which job they are about.
             warnings=[],
             frames_done=0,

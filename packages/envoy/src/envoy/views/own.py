@@ -9,6 +9,7 @@ from farm_protocol.models import Answer
 from pydantic import PlainSerializer, WithJsonSchema
 
 from envoy.journal import EntryState
+from envoy.process.said import Reason
 
 Moment = Annotated[
     datetime,
@@ -48,6 +49,7 @@ class DownloadsView(Answer):
         files_replaced: of which a submission that was made later has the same files in its place.
         folders: local ones that they go to.
         message: why they pause, or why one of them failed; "" when there is nothing to say.
+        reason: what the message is about, for programs.
     """
 
     files_total: int
@@ -58,6 +60,7 @@ class DownloadsView(Answer):
     bytes_total: int
     folders: list[str]
     message: str
+    reason: Reason = Reason.NONE
 
 
 class SubmissionView(Answer):
@@ -65,7 +68,9 @@ class SubmissionView(Answer):
 
     Attributes:
         name: "" for a bare upload.
-        message: why it failed; "" otherwise.
+        message: why it failed, or what it waits for; "" otherwise.
+        reason: what the message is about, for programs; "" also where it was said by an Envoy of
+            before there were reasons.
         warnings: what looks wrong about the submission itself; those of its jobs are in the jobs.
         bytes_done, bytes_total: of its upload.
         jobs: as the farm last told, in the farm's own words.
@@ -77,6 +82,7 @@ class SubmissionView(Answer):
     name: str
     state: EntryState
     message: str
+    reason: Reason = Reason.NONE
     warnings: list[str]
     bytes_done: int
     bytes_total: int
@@ -90,11 +96,13 @@ class Activity(Answer):
 
     Attributes:
         waiting_for: one message that says what holds Envoy up, or "".
+        waits_for: what that message is about, for programs.
         problems: what of Envoy's own memory is damaged and left out, in messages.
     """
 
     submissions: list[SubmissionView]
     waiting_for: str
+    waits_for: Reason = Reason.NONE
     problems: list[str]
 
 
@@ -105,7 +113,8 @@ class JobView(Answer):
         id: the farm's; before the farm has the job, the one that the client gave it.
         state: the farm's; before the farm has the job, that of its submission.
         message: what it waits for, or why it failed; "" when there is nothing to say.
-        reason: what the message is about, for programs.
+        reason: what the message is about, for programs: the farm's reason; before the farm has the
+            job, Envoy's.
         submission: its name.
     """
 
@@ -116,7 +125,7 @@ class JobView(Answer):
     operation: str
     state: JobState | EntryState
     message: str
-    reason: JobReason
+    reason: JobReason | Reason
     warnings: list[str]
     frames_done: int
     frames_failed: int
@@ -189,6 +198,7 @@ class ProjectProgress(Answer):
 
     Attributes:
         submission: its name; "" for a bare upload, and for an unknown project.
+        reason: what the message is about, for programs.
         bytes_done, bytes_total: of its upload.
         files_done, files_total: of its downloads.
     """
@@ -197,6 +207,7 @@ class ProjectProgress(Answer):
     submission: str = ""
     state: ProgressState
     message: str = ""
+    reason: Reason = Reason.NONE
     warnings: list[str] = []
     bytes_done: int = 0
     bytes_total: int = 0

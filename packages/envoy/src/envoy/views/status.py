@@ -3,6 +3,7 @@
 from farm_protocol.jobs import JobState
 
 from envoy.journal import DownloadCounts, Entry, EntryState, Journal
+from envoy.process.said import NOTHING, Reason, Said
 from envoy.process.threads import in_thread
 from envoy.process.waiting import WaitingRoom
 from envoy.upload.progress import FileProgress
@@ -62,7 +63,7 @@ class Status:
             return ProjectStatus(state="Unknown", message=message)
         latest = entries[0]
         state, message = _PUBLISHED.get(latest.state, ("Failed", latest.message))
-        if waits_for := self._waits_for(latest, self._counts(latest)):
+        if waits_for := self._waits_for(latest, self._counts(latest)).message:
             message += f" {waits_for}"
         jobs = jobs_of(self._journal, latest) if latest.spec else []
         details = self._details_of(entries)
@@ -77,15 +78,15 @@ class Status:
             warnings=warnings_of(self._journal, latest, jobs),
         )
 
-    def _waits_for(self, entry: Entry, counts: DownloadCounts) -> str:
-        """Return what keeps an entry's files from being sent, or its results from coming; or ""."""
+    def _waits_for(self, entry: Entry, counts: DownloadCounts) -> Said:
+        """Return what keeps an entry's files from being sent, or its results from coming."""
         if entry.state.is_open:
-            return self._waiting.message
+            return self._waiting.said
         pausing = self._downloader.pausing()
         if not pausing or not counts.files_left:
-            return ""
+            return NOTHING
         folders = (watch.folder for watch in self._journal.submissions.watches(entry.id))
-        return next((pausing[folder] for folder in folders if folder in pausing), "")
+        return next((pausing[folder] for folder in folders if folder in pausing), NOTHING)
 
     def _counts(self, entry: Entry) -> DownloadCounts:
         return self._journal.downloads.counts(entry.id).get(entry.id, DownloadCounts())
@@ -140,14 +141,16 @@ class Status:
         jobs = jobs_of(self._journal, entry) if entry.spec else []
         is_behind = self._follower.is_behind
         counts = self._counts(entry)
-        state, message = _overall(entry, jobs, counts, is_behind)
-        message = self._waits_for(entry, counts) or message
+        state, said = _overall(entry, jobs, counts, is_behind)
+        waits_for = self._waits_for(entry, counts)
+        said = said if waits_for == NOTHING else waits_for
         bytes_done, bytes_total = self._bytes(entry)
         return ProjectProgress(
             project=name,
             submission=entry.name,
             state=state,
-            message=message,
+            message=said.message,
+            reason=said.reason,
             warnings=warnings_of(self._journal, entry, jobs),
             bytes_done=bytes_done,
             bytes_total=bytes_total,
@@ -178,10 +181,13 @@ class Status:
             for entry in entries.values()
             if entry.state is not EntryState.UPLOADED
         ]
-        pauses = next(iter(self._downloader.pausing().values()), "")
+        held = self._waiting.said
+        if held == NOTHING:
+            held = next(iter(self._downloader.pausing().values()), NOTHING)
         return Activity(
             submissions=shown,
-            waiting_for=self._waiting.message or pauses,
+            waiting_for=held.message,
+            waits_for=held.reason,
             problems=self._journal.damage.messages,
         )
 
@@ -189,13 +195,15 @@ class Status:
         bytes_done, bytes_total = self._bytes(entry)
         jobs = self._journal.submissions.jobs(entry.id)
         folders = list(dict.fromkeys(w.folder for w in self._journal.submissions.watches(entry.id)))
-        pause = "" if entry.state.is_open else self._waits_for(entry, counts)
+        pause = NOTHING if entry.state.is_open else self._waits_for(entry, counts)
+        of_downloads = Said(counts.message, counts.reason) if pause == NOTHING else pause
         return SubmissionView(
             submission_id=entry.id,
             project=entry.project,
             name=entry.name,
             state=entry.state,
             message=entry.message,
+            reason=entry.reason,
             warnings=warnings_of(self._journal, entry, ()),
             bytes_done=bytes_done,
             bytes_total=bytes_total,
@@ -208,7 +216,8 @@ class Status:
                 bytes_done=counts.bytes_done + flying,
                 bytes_total=counts.bytes_total,
                 folders=folders,
-                message=pause or counts.message,
+                message=of_downloads.message,
+                reason=of_downloads.reason,
             ),
             submitted_at=entry.created_at,
         )
@@ -216,25 +225,28 @@ class Status:
 
 def _overall(
     entry: Entry, jobs: list[JobView], counts: DownloadCounts, is_behind: bool
-) -> tuple[ProgressState, str]:
+) -> tuple[ProgressState, Said]:
     """Return the state of a submission as one word, and what there is to say about it.
 
     Parameters:
         is_behind: results may exist that the journal does not know of yet.
     """
     if entry.state is EntryState.UPLOADED:
-        return ProgressState.COMPLETED, ""
+        return ProgressState.COMPLETED, NOTHING
     if entry.state is not EntryState.SUBMITTED:
-        return ProgressState(entry.state), entry.message
+        return ProgressState(entry.state), entry.said
     told = [f"'{job.name}': {job.message}" for job in jobs if job.message]
+    of_jobs = Said(" ".join(told), Reason.JOBS) if told else NOTHING
     states = {JobState(job.state) for job in jobs}
     if not all(state.is_final for state in states):
-        return ProgressState.SUBMITTED, " ".join(told)
+        return ProgressState.SUBMITTED, of_jobs
     if counts.files_left or is_behind:
-        return ProgressState.SUBMITTED, "The last results are being downloaded."
+        on_their_way = Said("The last results are being downloaded.", Reason.DOWNLOADS)
+        return ProgressState.SUBMITTED, on_their_way
     if counts.files_failed:
         told.append(f"{counts.files_failed} results cannot be downloaded: {counts.message}")
-    if states & {JobState.FAILED, JobState.BLOCKED} or counts.files_failed:
-        return ProgressState.FAILED, " ".join(told)
+        return ProgressState.FAILED, Said(" ".join(told), counts.reason)
+    if states & {JobState.FAILED, JobState.BLOCKED}:
+        return ProgressState.FAILED, of_jobs
     ended = ProgressState.STOPPED if JobState.STOPPED in states else ProgressState.COMPLETED
-    return ended, " ".join(told)
+    return ended, of_jobs

@@ -30,6 +30,7 @@ from envoy.farm.patience import Patience
 from envoy.journal import Download, DownloadState, Journal
 from envoy.journal.database import cannot_write, may_pass
 from envoy.journal.downloads import no_longer
+from envoy.process.said import Reason, Said, reason_of
 from envoy.process.slots import STANDS_SECONDS
 from envoy.process.threads import in_thread
 from envoy.process.waiting import WaitingRoom, farm_pause_seconds
@@ -104,9 +105,9 @@ class Downloader:
             found[entry_id] = found.get(entry_id, 0) + count
         return found
 
-    def pausing(self) -> dict[str, str]:
+    def pausing(self) -> dict[str, Said]:
         """Return why folders cannot be written, by folder."""
-        return self._lanes.messages()
+        return self._lanes.pausing()
 
     async def stop(self) -> None:
         """Leave everything as it is, for the next start."""
@@ -124,11 +125,12 @@ class Downloader:
             try:
                 await self._handle(number, folder, download_id)
             except Exception as error:
-                passes = may_pass(error)
-                if not passes:
+                if may_pass(error):
+                    said = cannot_write(error)
+                else:
                     log.exception("download %s failed", download_id)
-                message = cannot_write(error) if passes else f"{error}"
-                self._lanes.failed(folder, download_id, message, _now())
+                    said = Said(f"{error}", reason_of(error))
+                self._lanes.failed(folder, download_id, said, _now())
             # The end of one may allow another: a paused folder is tried with one at a time.
             await self._notify()
         self._surplus -= 1
@@ -145,7 +147,8 @@ class Downloader:
         try:
             done, _ = await asyncio.wait({work}, timeout=STANDS_SECONDS)
             if not done:
-                self._lanes.stands(folder, f"The disk of {folder} does not answer.")
+                silent = Said(f"The disk of {folder} does not answer.", Reason.DISK_SILENT)
+                self._lanes.stands(folder, silent)
                 self._add_worker()
                 try:
                     await asyncio.wait({work})
@@ -188,9 +191,7 @@ class Downloader:
                 self._lanes.released(folder)
             except (FarmAnswerError, FarmUnreachableError) as error:
                 if isinstance(error, FarmAnswerError) and not error.may_pass:
-                    await in_thread(
-                        self._journal.downloads.failed, download, _refused(download, error)
-                    )
+                    await self._failed(download, error)
                 else:
                     self._later(download, error)
                 self._lanes.released(folder)
@@ -206,8 +207,7 @@ class Downloader:
                 self._partial.pop(download_id, None)
 
     async def _failed(self, download: Download, error: Exception) -> None:
-        message = _refused(download, error)
-        await in_thread(self._journal.downloads.failed, download, message)
+        await in_thread(self._journal.downloads.failed, download, _refused(download, error))
 
     def _later(self, download: Download, error: Exception) -> None:
         """Let other results go first: the farm may fail with only this one."""
@@ -216,7 +216,7 @@ class Downloader:
 
         async def again() -> None:
             message = f"{download.relative} cannot be downloaded yet: {error} Trying again."
-            self._waiting.tell(who, message)
+            self._waiting.tell(who, Said(message, reason_of(error)))
             try:
                 await self._waiting.pause(LATER.spread(count, random.random()))  # noqa: S311
             finally:
@@ -269,25 +269,30 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _refused(download: Download, error: Exception) -> str:
+def _refused(download: Download, error: Exception) -> Said:
     if isinstance(error, FarmAnswerError) and error.body.code == ErrorCode.NOT_FOUND:
         return no_longer(download.relative)
-    return f"{download.relative} cannot be downloaded: {error}"
+    return Said(f"{download.relative} cannot be downloaded: {error}", reason_of(error))
 
 
-def _cannot_write(folder: str, error: OSError) -> str:
+def _cannot_write(folder: str, error: OSError) -> Said:
     if error.errno in _FULL:
-        return f"The disk of {folder} is full. Make room, and the downloads continue by themselves."
+        return Said(
+            f"The disk of {folder} is full. Make room, and the downloads continue by themselves.",
+            Reason.DISK_FULL,
+        )
     if isinstance(error, FolderExchangedError):
-        return (
+        return Said(
             f"Nothing is written to {folder}: {error.filename} is now a symbolic link, which it"
             " was not when the job was submitted. Put the folder back and the downloads"
             " continue by themselves, or submit again if the results should go where the link"
-            " points."
+            " points.",
+            Reason.FOLDER_EXCHANGED,
         )
     reason = error.strerror or str(error)
     name = f" {error.filename}" if error.filename else ""
-    return (
+    return Said(
         f"Cannot write to {folder} ({reason}{name}). The downloads continue when that is"
-        " possible again."
+        " possible again.",
+        Reason.FOLDER,
     )

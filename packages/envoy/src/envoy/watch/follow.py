@@ -13,6 +13,7 @@ from envoy.farm.client import FarmClient
 from envoy.farm.patience import Patience
 from envoy.journal import Entry, Journal, LostDownload, NewDownload, Watch
 from envoy.journal.database import cannot_write, may_pass
+from envoy.process.said import Reason, Said, reason_of
 from envoy.process.threads import in_thread
 from envoy.process.waiting import WaitingRoom, farm_pause_seconds, pause_seconds
 from envoy.watch.download import Downloader
@@ -71,7 +72,8 @@ class Follower:
             except FarmAnswerError as error:
                 # Refused for good, for example by a farm that is too old: nothing else to do.
                 failures += 1
-                self._waiting.tell("feed", f"Results cannot be watched: {error}")
+                said = Said(f"Results cannot be watched: {error}", reason_of(error))
+                self._waiting.tell("feed", said)
                 await self._waiting.pause(farm_pause_seconds(failures))
             except Exception as error:
                 failures += 1
@@ -104,7 +106,8 @@ class Follower:
         took = asyncio.get_running_loop().time() - began
         if said and news.cursor <= cursor:
             self._still += 1
-            self._waiting.tell("feed", "The farm keeps sending the same changes.")
+            still = Said("The farm keeps sending the same changes.", Reason.FARM_TROUBLE)
+            self._waiting.tell("feed", still)
             await self._waiting.pause(max(QUICK_SECONDS, farm_pause_seconds(self._still)))
             return
         self._still = 0
@@ -175,12 +178,14 @@ class _Wanted:
 
 def _new_download(output: Output | RefusedOutput, folder: str, relative: str) -> NewDownload:
     if isinstance(output, RefusedOutput):
-        return NewDownload(output.submission_id, folder, relative, "", 0, output.message)
-    refusal = ""
+        refused = Said(output.message, Reason.REFUSED)
+        return NewDownload(output.submission_id, folder, relative, "", 0, refused)
+    refusal: Said | None = None
     try:
         # The exact text goes into the journal, so nothing may be left to be normalised later.
         if canonical(relative) != relative:
-            refusal = f"A result was refused: '{relative}' is not a relative path."
+            message = f"A result was refused: '{relative}' is not a relative path."
+            refusal = Said(message, Reason.UNSAFE_PATH)
     except UnsafePathError as error:
-        refusal = f"A result was refused: {error}"
+        refusal = Said(f"A result was refused: {error}", Reason.UNSAFE_PATH)
     return NewDownload(output.submission_id, folder, relative, output.hash, output.size, refusal)

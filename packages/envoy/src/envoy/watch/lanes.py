@@ -7,18 +7,19 @@ time, so that the other folders continue and a million waiting frames do not ham
 from collections import deque
 from dataclasses import dataclass, field
 
+from envoy.process.said import NOTHING, Reason, Said
 from envoy.process.waiting import pause_seconds
 
 
 @dataclass(slots=True)
 class Lane:
-    """The downloads into one folder. ``message``: why it is paused; "" when it is not."""
+    """The downloads into one folder. ``said``: why it is paused, if it is."""
 
     queue: deque[int] = field(default_factory=deque)
     active: int = 0
     failures: int = 0
     resume_at: float = 0.0
-    message: str = ""
+    said: Said = NOTHING
 
 
 class Lanes:
@@ -61,7 +62,7 @@ class Lanes:
         """The folder was writable: it is no longer paused."""
         lane = self._release(folder)
         lane.failures = 0
-        lane.message = ""
+        lane.said = NOTHING
         if not lane.queue and not lane.active:
             del self._lanes[folder]
 
@@ -71,24 +72,24 @@ class Lanes:
         if not lane.queue and not lane.active:
             del self._lanes[folder]
 
-    def failed(self, folder: str, download_id: int, message: str, now: float) -> None:
+    def failed(self, folder: str, download_id: int, said: Said, now: float) -> None:
         """The folder was not writable: pause it, and retry this download later."""
         lane = self._release(folder)
         lane.failures += 1
         lane.resume_at = now + pause_seconds(lane.failures)
-        lane.message = message
+        lane.said = said
         lane.queue.append(download_id)
 
-    def stands(self, folder: str, message: str) -> None:
+    def stands(self, folder: str, said: Said) -> None:
         """The folder does not answer: no other download may start there before one has ended."""
         lane = self._lanes.setdefault(folder, Lane())
         lane.failures = max(1, lane.failures)
-        lane.message = message
+        lane.said = said
 
-    def messages(self) -> dict[str, str]:
+    def pausing(self) -> dict[str, Said]:
         """Return why folders are paused, by folder."""
         lanes = list(self._lanes.items())
-        return {folder: lane.message for folder, lane in lanes if lane.message}
+        return {folder: lane.said for folder, lane in lanes if lane.said.reason is not Reason.NONE}
 
     def _release(self, folder: str) -> Lane:
         lane = self._lanes.setdefault(folder, Lane())
