@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import farm.errors
+import gridmarkets.errors
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +38,7 @@ _CODE = re.compile(
 _PIECE = re.compile(r"[^\[\]|\\*^$<>@#\n]*")
 _PLAIN_WORD = re.compile(r"(?<![\w/.={-])[A-Za-z][a-z']*(?![\w/=}-])")
 _LEAST_WORDS = 3
-_CODES = {"ErrorCode": "error", "JobReason": "job", "FlagCode": "frame"}
+_CODES = {"ErrorCode": "error", "JobReason": "job", "FlagCode": "frame", "Reason": "status"}
 """The classes whose members are codes -> the part of the page."""
 
 _PARTS = {
@@ -51,18 +52,29 @@ _PARTS = {
     "frame": ("Frames", "The field `code` of a flag of a frame."),
     "task": (
         "Tasks and warnings",
-        "Why a renderer's work failed, and what it warned of. The job's `reason` is `trying_again`"
-        " while its frames wait for another try, and `frames` once they were given up.",
+        "Why a renderer's work failed, and what it warned of. They are shown with the task, and"
+        " their code is that of its job: `reason` is `trying_again` while its frames wait for"
+        " another try, and `frames` once they were given up. Warnings have none.",
     ),
-    "status": ("Envoy's status", "What an upload or a download waits for, or why it failed."),
-    "client": ("The client library", "Raised before anything is sent, or logged."),
+    "status": (
+        "Envoy's status",
+        "What an upload or a download waits for, or why it failed: the field `reason` of a"
+        " submission, its downloads or its progress, or `waits_for` of all activity; see `Reason`"
+        " of [Envoy's API](envoy-api.md). Those before the first code are filled into others, which"
+        " say what they are about, or are warnings or answers.",
+    ),
+    "client": (
+        "The client library",
+        "Raised, by the class of the error, before anything is sent. Those before the first class"
+        " are logged, or are what an error of the library says when Envoy told it nothing better.",
+    ),
     "start": (
         "Commands and start",
-        "Printed by `envoy` and `farm`. The exit status is 1 when a command fails, and 2 when its"
-        " arguments are wrong.",
+        "Printed by `envoy` and `farm`, which have an exit status instead of codes: 1 when a"
+        " command fails, and 2 when its arguments are wrong.",
     ),
     "log": ("Logs", "What only the logs of Envoy and the farm tell, for who runs them."),
-    "piece": ("Pieces", "What is filled into messages, or follows them."),
+    "piece": ("Pieces", "What is filled into messages, or follows them: the code is theirs."),
 }
 _ROW = re.compile(r"- `(?P<name>[^`]+)` (?P<text>.+)")
 _ESCAPE = re.compile(r"([*_<>|`\[\]\\])")
@@ -70,6 +82,7 @@ _FILLED_IN = re.compile(r"\{[^{}]*\}|%(?:\.\d)?[sdrf]")
 _WORD = re.compile(r"[A-Za-z][A-Za-z']*|\d+")
 _BLOCKS = (
     *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module),
+    *(ast.ExceptHandler, ast.match_case),
     *(ast.If, ast.For, ast.While, ast.With, ast.AsyncWith, ast.AsyncFor, ast.Try, ast.Match),
 )
 """What holds other statements: a code in one of these belongs to no text in another."""
@@ -101,6 +114,19 @@ _CLASSES = {
     "PatternError": ("error", "invalid_request"),
     "InvalidRequestError": ("error", "invalid_request"),
     "EngineError": ("job", "runner"),
+    "LocalFileError": ("status", "local_file"),
+    "FileChangedError": ("status", "local_file"),
+    "CorruptDownloadError": ("status", "corrupt"),
+    "FarmUnreachableError": ("status", "farm_unreachable"),
+    "OtherAccountError": ("status", "other_account"),
+}
+_OF_CLIENT = {
+    **{
+        name: each.__name__
+        for name, each in vars(gridmarkets.errors).items()
+        if isinstance(each, type) and issubclass(each, gridmarkets.errors.EnvoyError)
+    },
+    "_invalid": "InvalidRequestError",
 }
 _ROOMS = (
     ("client/src/", ("client", "")),
@@ -406,11 +432,13 @@ def _said_by(node: ast.AST, inner: ast.AST | None, place: str) -> tuple[str, str
     """
     if (found := _named_code(node, inner)) is not None:
         return found
+    if place.startswith("client/"):
+        return _raised_by_client(node)
     match node:
         case ast.Raise(exc=ast.Call() as call) | ast.Return(value=ast.Call() as call):
             return _said_by(call, inner, place)
         case ast.Call(func=ast.Name(id=name)) if name in _CLASSES:
-            return _of_class(name, place)
+            return _CLASSES[name]
         case ast.Call(func=ast.Attribute(attr="Option" | "Argument")):
             return "start", ""
         case ast.Call(func=ast.Name(id=name)) if name in _TOLD:
@@ -451,9 +479,14 @@ def _outside_conditions(node: ast.AST) -> Iterator[ast.AST]:
             yield from _outside_conditions(child)
 
 
-def _of_class(name: str, place: str) -> tuple[str, str]:
-    # The client's errors have the same names.
-    return ("client", "") if place.startswith("client/") else _CLASSES[name]
+def _raised_by_client(node: ast.AST) -> tuple[str, str] | None:
+    """Return the class of the client's error that a call makes, or a statement raises."""
+    match node:
+        case ast.Call(func=ast.Name(id=name)) if name in _OF_CLIENT:
+            return "client", _OF_CLIENT[name]
+        case ast.Raise(exc=ast.Call(func=ast.Name(id=name))) if name[:1].isupper():
+            return "client", name
+    return None
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import typer
 import yaml
 from envoy.cli import commands as envoy_cli
 from envoy.config import Settings as EnvoySettings
+from envoy.process.said import Reason
 from farm import cli as farm_cli
 from farm.api import runner
 from farm.api.app import create_app
@@ -219,6 +220,19 @@ def test_every_error_code_stands_with_its_status_and_retry() -> None:
         cells = rows[f"`{code.value}`"]
         assert cells[1] == str(STATUS[code]), code
         assert cells[2] == ("yes" if code in RETRY else "no"), code
+
+
+def test_every_reason_of_envoy_is_explained() -> None:
+    """In the table of its API; what it is about stands also in the class."""
+    page = read(REFERENCE / "envoy-api.md")
+    table = page[page.index("| `Reason` |") :].partition("\n\n")[0]
+    told = set(re.findall(r"`([a-z_]+)`", table))
+    assert told == {each.value for each in Reason if each}
+    assert all(
+        f"{each.name}:" in str(Reason.__doc__) or f"{each.name}, " in str(Reason.__doc__)
+        for each in Reason
+        if each
+    )
 
 
 def test_pages_name_only_codes_and_states_that_exist() -> None:
@@ -434,6 +448,9 @@ def test_every_message_is_on_its_page() -> None:
         ("This claim has ended or was given to another runner.", "error", "claim_lost"),
         ("Frame {frame} has only one colour: every pixel is the same.", "frame", "one_colour"),
         ("Suspended by {who}.", "job", "user"),
+        ("Suspended: the account is disabled.", "job", "disabled"),
+        ("The farm no longer has {relative}.", "status", "gone"),
+        ("The pattern is empty.", "client", "InvalidRequestError"),
         ("The disk of the render machine is full.", "task", ""),
         ("The farm is not running.", "start", ""),
         ("Blender no longer has its old Internal engine.", "error", "invalid_request"),

@@ -144,7 +144,7 @@ def test_a_budget_stops_a_job_that_waits_while_it_is_rendered(
     farm.wakeup.notify()
     wait_for(ann, lambda _: states(ann)["b"] == "stopping")
     assert runner.beat(2) == "stop"
-    assert says(jobs_of(ann)["b"]["message"], "budget-credits-used-up", 20)
+    assert says(jobs_of(ann)["b"]["message"], "stopped-budget-credits-used-up", 20)
 
 
 def test_a_suspended_job_waits_for_what_it_needs_when_it_goes_on(

@@ -39,9 +39,15 @@ def test_a_budget_ends_a_job_that_only_fails(farm: Farm, ann: httpx.Client) -> N
     adds_up(farm)
 
 
-@pytest.mark.parametrize(("action", "state"), [("STOP", "stopping"), ("SUSPEND", "suspended")])
+@pytest.mark.parametrize(
+    ("action", "state", "message"),
+    [
+        ("STOP", "stopping", saying("stopped-budget-credits-used-up", 20)),
+        ("SUSPEND", "suspended", saying("suspended-budget-credits-used-up", 20)),
+    ],
+)
 def test_a_budget_acts_at_the_metered_amount(
-    farm: Farm, ann: httpx.Client, action: str, state: str
+    farm: Farm, ann: httpx.Client, action: str, state: str, message: saying
 ) -> None:
     runner = started(farm, ann, budget={"value": 20, "action": action})
     runner.beat(1)
@@ -49,7 +55,8 @@ def test_a_budget_acts_at_the_metered_amount(
     worked(farm, 21)
     runner.beat(1)  # Which wakes nobody: the scheduler looks by itself.
     wait_for(ann, lambda job: job["state"] == state)
-    assert says(job_of(ann)["message"], "budget-credits-used-up", 20)
+    job = job_of(ann)
+    assert (job["message"], job["reason"]) == (message, JobReason.BUDGET)
     assert runner.beat(1) == ("stop" if action == "STOP" else "yield")
     assert len(told(farm)) == 1
 

@@ -52,24 +52,28 @@ def review(database: Database, now: datetime, *, disk: bool = True) -> None:
         for job_id, row in job_rows.fetch_many(connection, list(held)).items():
             writer.apply(connection, row, Event.SUSPEND, now)
             job_rows.put(connection, row, suspended_for=held[job_id])
-            said = Said(_MESSAGES[held[job_id]], JobReason(held[job_id]))
-            writer.say(connection, row, said)
+            writer.say(connection, row, _HELD[held[job_id]])
         writer.apply_to_many(connection, due.released, Event.RESUME, now, NOTHING)
 
     these = dict.fromkeys((*due.budget_reached, *dict(due.held), *due.released))
     database.write_in_portions(list(these), do)
 
 
-_MESSAGES = {
-    FOR_CREDITS: (
-        "Suspended: the account has no credits left. The job continues when credits are added."
+_HELD = {
+    FOR_CREDITS: Said(
+        "Suspended: the account has no credits left. The job continues when credits are added.",
+        JobReason.CREDITS,
     ),
-    DISABLED: "Suspended: the account is disabled.",
-    FOR_STORAGE: (
+    DISABLED: Said("Suspended: the account is disabled.", JobReason.DISABLED),
+    FOR_STORAGE: Said(
         "Suspended: the account has used up the storage of its plan. The job continues when there"
-        " is space again, or with a larger plan."
+        " is space again, or with a larger plan.",
+        JobReason.STORAGE,
     ),
-    FOR_DISK: "Suspended: the farm's disk is full. The job continues when there is space.",
+    FOR_DISK: Said(
+        "Suspended: the farm's disk is full. The job continues when there is space.",
+        JobReason.DISK,
+    ),
 }
 
 
@@ -181,20 +185,19 @@ def _act(connection: Connection, job_id: str, now: datetime) -> None:
     """Apply the action of a job's budget once it is used up."""
     row = job_rows.row(connection, job_id)
     job_rows.put(connection, row, budget_acted=True)
-    used_up = f"its budget of {to_credits(row.budget_micros).normalize():f} credits is used up."
+    budget = f"{to_credits(row.budget_micros).normalize():f}"
     match BudgetAction(row.budget_action):
         case BudgetAction.STOP:
-            told = f"Stopped: {used_up}"
-            writer.apply(connection, row, Event.STOP, now, Said(told, JobReason.BUDGET))
+            said = Said(f"Stopped: its budget of {budget} credits is used up.", JobReason.BUDGET)
+            writer.apply(connection, row, Event.STOP, now, said)
         case BudgetAction.SUSPEND:
-            told = f"Suspended: {used_up}"
-            said = Said(told, JobReason.BUDGET)
+            said = Said(f"Suspended: its budget of {budget} credits is used up.", JobReason.BUDGET)
             writer.apply(connection, row, Event.SUSPEND, now, said)
             writer.hold(connection, row, said)  # It may have been suspended for lack of credits.
         case BudgetAction.ALERT:
-            told = used_up.capitalize()
+            said = Said(f"Its budget of {budget} credits is used up.", JobReason.BUDGET)
             if not JobState(row.state).is_final:
-                writer.say(connection, row, Said(told, JobReason.BUDGET))
+                writer.say(connection, row, said)
     subject = f"'{row.name}' has used up its budget"
-    text = f"The job '{row.name}' of the project '{row.project}': {told}"
+    text = f"The job '{row.name}' of the project '{row.project}': {said.message}"
     notices.add(connection, row.account_id, subject, text, now)
