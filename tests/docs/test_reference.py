@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -385,6 +386,17 @@ def test_every_make_target_exists_and_is_documented() -> None:
         assert named <= targets, name(page)
     contributing = set(re.findall(r"\bmake ([a-z-]+)", code(ROOT / "CONTRIBUTING.md")))
     assert targets - {"help"} <= contributing
+
+
+def test_programs_that_a_page_calls_are_set_up() -> None:
+    """What pages call in the environment of the workspace, and what git is to call before commits.
+
+    That is what is installed beside the Python of these tests.
+    """
+    texts = [*map(code, PAGES), read(ROOT / ".pre-commit-config.yaml")]
+    named = {each for text in texts for each in re.findall(r"\.venv/bin/([\w.-]+)", text)}
+    assert {"pre-commit", "ruff"} <= named
+    assert [each for each in named if not Path(sys.executable).with_name(each).exists()] == []
 
 
 def test_every_command_line_names_a_command_that_exists() -> None:
