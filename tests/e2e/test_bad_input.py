@@ -69,7 +69,7 @@ def test_a_scene_without_a_camera(studio: Studio) -> None:
     project.add_files(str(scene.parent), project.RemoteRoot)
     project.add_jobs(studio.job("broken/blind.blend", frames="1 3"))
     studio.client().submit_project(project)
-    assert "camera" in studio.wait_for_job("failed")["message"]
+    assert says(studio.wait_for_job("failed")["message"], "scene-no-camera-so-nothing")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from gridmarkets import (
     InsufficientCreditsError,
     InvalidRequestError,
 )
+from messages import saying
 
 from .conftest import ROOT, Studio
 
@@ -92,7 +93,7 @@ def test_a_wrong_job_is_refused_before_anything_is_queued(
 
 
 def test_wrong_password_no_credits_and_no_envoy(idle_studio: Studio) -> None:
-    with pytest.raises(AuthenticationError, match="wrong"):
+    with pytest.raises(AuthenticationError, check=saying("email-password-access-key-wrong")):
         idle_studio.client(password="nonsense")
     idle_studio.add_user("poor@example.com", credits="0")
     project = idle_studio.project()

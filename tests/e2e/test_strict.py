@@ -67,7 +67,7 @@ def test_the_client_by_argument_variable_and_file(
         user("w" * 43)
     monkeypatch.setenv("ENVOY_TOKEN", "w" * 43)
     monkeypatch.setenv("ENVOY_DATA_DIR", str(studio.data))
-    with pytest.raises(APIError, match="variable ENVOY_TOKEN"):
+    with pytest.raises(APIError, match="ENVOY_TOKEN"):
         user()
     monkeypatch.delenv("ENVOY_TOKEN")
     assert user() == EMAIL

@@ -7,10 +7,16 @@ whose words change keeps its name, so no test changes with it.
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, cached_property
 
 from tools.message_page import bare, rows
+
+
+def of_scene(warnings: Iterable[str]) -> list[str]:
+    """Return the warnings that are not about how the machine confines renderers."""
+    of_machine = ("render-machine-no-working-sandbox", "programs-outlive-claims")
+    return [each for each in warnings if not any(says(each, name) for name in of_machine)]
 
 
 class saying:

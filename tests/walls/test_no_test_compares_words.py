@@ -33,6 +33,14 @@ SHORTEST, SHORTEST_SEARCHED = 3, 2
 """Words of a text all of which stand in a message; and of one that is looked for in another, which
 is no value of a test's parameter."""
 
+SHOWN = {
+    *("message", "messages", "Message", "warnings", "Warnings", "waiting_for", "problems"),
+    *("stdout", "stderr", "user_message", "skipped_files"),
+}
+"""Attributes, keys and variables that hold what people are shown: there one word is enough."""
+
+UNITS = {"bytes", "kb", "mb", "gb", "s"}
+
 ALLOWED = {
     "Job submission successful.": "the published client's contract has these words",
     "File uploads in progress.": "the published client's contract has these words",
@@ -41,6 +49,8 @@ ALLOWED = {
     "Sign in": "the tests' own farm answers that",
     "envoy up": "a command",
     "envoy stop": "a command",
+    "Error: [Errno": "Python says that",
+    "Marker": "a column of a table",
     "Try again later: ": "a script in examples/ says that, in its own words",
 }
 
@@ -90,6 +100,66 @@ def searched(source: str) -> Iterator[tuple[int, str]]:
                     yield node.lineno, text
 
 
+def searched_in_messages(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the texts that a test looks for in what people are shown, and their lines."""
+    tree = ast.parse(source)
+    each_of = {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.comprehension) and is_shown(node.iter, set())
+        for target in [node.target]
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Compare(
+                left=ast.Constant(value=str(text)),
+                ops=[ast.In() | ast.NotIn()],
+                comparators=[where],
+            ):
+                if is_shown(where, each_of):
+                    yield node.lineno, text
+            case ast.keyword(arg="match", value=ast.Constant(value=str(text)) as value):
+                yield value.lineno, text
+            case ast.Call(
+                func=ast.Attribute(attr=name, value=where), args=[ast.Constant(value=str(text)), *_]
+            ):
+                if name in LOOKS and is_shown(where, each_of):
+                    yield node.lineno, text
+
+
+def is_shown(node: ast.AST, each_of: set[str]) -> bool:
+    """Return whether an expression is what people are shown.
+
+    Parameters:
+        each_of: variables that are one message after another.
+    """
+    match node:
+        case ast.Name(id=name):
+            return name in SHOWN or name in each_of
+        case ast.Attribute(attr=name, value=value):
+            return name in SHOWN or is_shown(value, each_of)
+        case ast.Subscript(slice=ast.Constant(value=str(name))):
+            return name in SHOWN
+        case ast.Subscript(value=value) | ast.Await(value=value):
+            return is_shown(value, each_of)
+        case ast.Call(func=ast.Name(id="str"), args=[ast.Attribute(attr="value")]):
+            return True  # Of an error that was raised.
+        case ast.Call(func=func):
+            return is_shown(func, each_of)
+    return False
+
+
+def is_all_wording(text: str) -> bool:
+    """Return whether a text has words, and all of them stand in messages, as far as they go."""
+    pieces = [each.strip(".,:;!?()").lower() for each in text.split()]
+    plain = [_PLAIN.fullmatch(each) and each not in UNITS for each in pieces]
+    marked = [each if is_plain else "" for each, is_plain in zip(pieces, plain, strict=True)]
+    found = [tuple(run.split()) for run in " ".join(each or "|" for each in marked).split("|")]
+    words = [each for each in found if each]
+    return bool(words) and text not in ALLOWED and all(each in said(len(each)) for each in words)
+
+
 def runs(text: str, length: int) -> Iterator[tuple[str, ...]]:
     """Yield the words of a text that stand one after another."""
     run: tuple[str, ...] = ()
@@ -121,7 +191,13 @@ def test_no_test_compares_words() -> None:
         for line, text in texts(path.read_text(encoding="utf-8"))
         if is_wording(text, shortest)
     ]
-    assert found == [], "use says() or saying(), of tests/support/messages.py"
+    found += [
+        f"{path.relative_to(ROOT)}:{line}: {text}"
+        for path in TESTS
+        for line, text in searched_in_messages(path.read_text(encoding="utf-8"))
+        if is_all_wording(text)
+    ]
+    assert sorted(set(found)) == [], "use says() or saying(), of tests/support/messages.py"
 
 
 @pytest.mark.parametrize("text", ALLOWED)
@@ -159,6 +235,37 @@ def test_compared_words_are_found(line: str) -> None:
 )
 def test_two_words_that_are_looked_for_are_found(line: str) -> None:
     assert [text for _, text in searched(line) if is_wording(text, SHORTEST_SEARCHED)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'assert "camera" in job["message"]',
+        'with raises(Error, match="damaged"): pass',
+        'assert "disabled" in office.farm("disable", EMAIL).stdout',
+        'assert "above 50" in answer.json()["message"]',
+        'with raises(Error, match="in 1 seconds"): pass',
+        'assert not [each for each in claim.warnings if "sandbox" not in each]',
+        'assert "wrong" in str(caught.value)',
+        'assert (await studio.of(job))["message"].startswith("Suspended: ")',
+    ],
+)
+def test_a_word_that_is_looked_for_in_a_message_is_found(line: str) -> None:
+    source = line if "await" not in line else f"async def f():\n    {line}"
+    assert [text for _, text in searched_in_messages(source) if is_all_wording(text)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'assert "node1" in job["message"]',
+        'assert "demo/scene.blend" in answer.json()["message"]',
+        'assert "damaged" in names',
+        'assert "no such farmhouse" in told["waiting_for"]',
+    ],
+)
+def test_what_is_filled_in_may_be_looked_for(line: str) -> None:
+    assert not [text for _, text in searched_in_messages(line) if is_all_wording(text)]
 
 
 @pytest.mark.parametrize(

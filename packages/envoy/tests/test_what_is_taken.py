@@ -105,14 +105,14 @@ async def test_links_inside_are_followed_and_those_outside_not(studio: Studio) -
 
 async def test_a_folder_that_is_added_by_itself_is_inside(studio: Studio) -> None:
     studio.write("scene.blend")
-    (studio.project / "library").symlink_to(secret(studio).parent)
+    (studio.project / "shelf").symlink_to(secret(studio).parent)
     groups = [
         whole(studio),
         {"localRoot": str(secret(studio).parent), "remoteRoot": "/demo/more"},
     ]
     await studio.submitted(project_files=groups)
-    assert sent(studio) == {"demo/scene.blend", "demo/library/secret", "demo/more/secret"}
-    assert "library" not in await warnings(studio)
+    assert sent(studio) == {"demo/scene.blend", "demo/shelf/secret", "demo/more/secret"}
+    assert "shelf" not in await warnings(studio)
 
 
 @pytest.mark.parametrize("name", ["link.blend", "links/secret"])

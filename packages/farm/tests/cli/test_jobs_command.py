@@ -16,6 +16,7 @@ from command_line import Done, ended, farm, read
 from farm.accounts.users import create
 from farm.db.opening import open_database
 from farm_protocol.hashing import new_hasher
+from farm_protocol.jobs import JobState
 from farm_protocol.users import NewUser
 from messages import saying, says
 from waiting import until
@@ -132,7 +133,7 @@ def test_look_at_the_queue_and_act_on_it(place: Place) -> None:
     changed = place.read("jobs", "change", second[:12], "--priority", "90", "--instances", "2")
     assert (changed[0]["priority"], changed[0]["instances"]) == (90, 2)
     # The farm notices by itself, and readers of the feed hear of it.
-    assert "stopping" in place.farm("jobs", "stop", first).stdout
+    assert JobState.STOPPING in place.farm("jobs", "stop", first).stdout
     job = place.wait(first, lambda job: job["state"] == "stopped")
     assert job["message"] == saying("job-stopped-by", saying("farms-administrator"))
     place.wait(second, lambda job: job["state"] == "running")

@@ -376,7 +376,7 @@ def test_only_an_administrator_comes_before_everybody(farm: Farm, ann: httpx.Cli
     for address in ("/v1/jobs", f"/v1/jobs/{job_id}", f"/v1/submissions/{submission}"):
         answer = ann.patch(address, json={"priority": 51})
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-        assert "above 50" in answer.json()["message"]
+        assert says(answer.json()["message"], "only-administrator-farm-may-set", 50)
         assert ann.patch(address, json={"priority": 50}).status_code == 200
     eve = farm.user("eve@example.com", role=Role.ADMIN)
     send(eve, "demo/scene.blend", b"BLENDER-v304")

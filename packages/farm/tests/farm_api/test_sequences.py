@@ -78,7 +78,7 @@ def test_images_on_the_farm(ann: httpx.Client) -> None:
     good = submission(film("demo/plates/a.#.exr", frames="8 10"))
     assert ann.post("/v1/submissions", json=good).status_code == 201
     message = wrong(ann, submission(film("demo/plates/a.#.exr", frames="5 10")))
-    assert message.endswith(": frames 5-7.")
+    assert "5-7" in message
     assert "'demo/plates/a.#.exr'" in message
 
 

@@ -15,7 +15,7 @@ from farm.db.tables import accounts
 from farm.scheduler.limits import set_plan
 from farm.stores.room import RESERVED_PART, Quota, Room, shown
 from farm_protocol.hashing import new_hasher
-from messages import says
+from messages import saying, says
 from sqlalchemy import select
 
 from .conftest import Farm, send, spec
@@ -285,7 +285,7 @@ def test_a_full_disk_is_told_in_a_message_and_everything_goes_on(farm: Farm) -> 
     fill(farm)
     answer = put(ann, b"more")
     assert refused(answer) == STORAGE_FULL
-    assert "database" in answer.json()["message"]
+    assert says(answer.json()["message"], "no-space-on-farms-disk")
     missing = {"blobs": [{"hash": "0" * 64, "size": 1}]}
     assert refused(ann.post("/v1/blobs/missing", json=missing)) == STORAGE_FULL
     # Everything that needs no room is answered.
@@ -351,7 +351,8 @@ def test_without_a_number_one_of_many_leaves_half_to_the_others(farm: Farm) -> N
 
     room.check("ann", free * 9 // 10, Quota(0, 0, 0, alone=True))
     room.check("ann", free * 4 // 10, Quota(0, 0, 0, alone=False))
-    with pytest.raises(QuotaExceededError, match="share"):
+    short = saying("account-storage-used-up", saying("share-farms-disk"))
+    with pytest.raises(QuotaExceededError, check=short):
         room.check("ann", free * 6 // 10, Quota(0, 0, 0, alone=False))
 
 

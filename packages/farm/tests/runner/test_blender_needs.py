@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from farm.scenes.blend_assets import usages
 from farm_protocol.runner import Outcome
-from messages import saying
+from messages import of_scene, saying
 
 from .conftest import Rig
 from .fake_farm import FakeFarm
@@ -36,7 +36,7 @@ def render(rig: Rig, lacking: Path, scene: str, missing_files: str = "fail") -> 
 def test_what_no_pixel_needs_is_a_warning(rig: Rig, lacking: Path, scene: str, path: str) -> None:
     farm = render(rig, lacking, f"needless/{scene}")
     assert farm.frames.keys() == {1, 2}, farm.log
-    told = [each for each in farm.requests[-1].warnings if "sandbox" not in each]
+    told = of_scene(farm.requests[-1].warnings)
     assert told == [saying("unused-files-missing", f"show/needless/{path}")]
 
 
@@ -70,5 +70,5 @@ def test_what_is_certain_without_blender_is_never_what_no_pixel_needs(lacking: P
 def test_who_knows_better_renders_without_it(rig: Rig, lacking: Path) -> None:
     farm = render(rig, lacking, "needful/group", missing_files="warn")
     assert farm.frames.keys() == {1, 2}, farm.log
-    told = [each for each in farm.requests[-1].warnings if "sandbox" not in each]
+    told = of_scene(farm.requests[-1].warnings)
     assert told == [saying("rendered-without-files", "show/needful/gone.png")]

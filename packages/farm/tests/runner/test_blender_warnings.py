@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from farm_protocol.runner import Outcome
-from messages import saying
+from messages import of_scene, saying
 
 from .conftest import Rig
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.every_blender
 
 
 def told(rig: Rig) -> list[str]:
-    return [each for each in rig.farms[-1].requests[-1].warnings if "sandbox" not in each]
+    return of_scene(rig.farms[-1].requests[-1].warnings)
 
 
 def gone(library: str, *blocks: str) -> saying:

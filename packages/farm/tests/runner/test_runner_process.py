@@ -197,7 +197,7 @@ def test_a_broken_scene_fails_for_good_with_its_reason(
 def test_a_job_without_gpu_machine_says_so(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[1]], gpu=True)
     rig.run(farm)
-    assert "GPU" in farm.finishes["c1"].message
+    assert says(farm.finishes["c1"].message, "job-asks-gpu-but-machine")
     assert not farm.finishes["c1"].permanent
 
 

@@ -137,7 +137,7 @@ def test_what_cannot_be_decoded_is_found_in_every_strip(
 def test_the_place_of_a_single_strip_stands_in_the_directory_itself(tmp_path: Path) -> None:
     whole, _ = tiff(rows=HEIGHT)
     check(tmp_path, whole)
-    with pytest.raises(OutputError, match="complete"):
+    with pytest.raises(OutputError, check=saying("not-complete-image", "frame_0001.tif")):
         check(tmp_path, whole[:-1])
 
 
