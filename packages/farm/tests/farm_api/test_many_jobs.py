@@ -90,8 +90,8 @@ class Turns:
         real = Database.write
 
         @contextmanager
-        def write(of: Database) -> Iterator[Connection]:
-            with real(of) as connection:
+        def write(of: Database, account_id: str = "") -> Iterator[Connection]:
+            with real(of, account_id) as connection:
                 if self.left is not None and threading.current_thread().name != "scheduler":
                     if self.left == 0:
                         raise RuntimeError("the farm dies")
@@ -218,8 +218,8 @@ def test_many_jobs_are_stored_in_as_many_steps_as_few(
     real = Database.write
 
     @contextmanager
-    def write(of: Database) -> Iterator[Connection]:
-        with real(of) as connection:
+    def write(of: Database, account_id: str = "") -> Iterator[Connection]:
+        with real(of, account_id) as connection:
             inside.turn = True
             try:
                 yield connection

@@ -108,8 +108,8 @@ class MortalDatabase(Database):
     fuse = 0
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        with super().write() as connection:
+    def write(self, account_id: str = "") -> Iterator[Connection]:
+        with super().write(account_id) as connection:
             yield connection
             if self.fuse == 1:
                 raise Crash

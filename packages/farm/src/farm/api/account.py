@@ -46,7 +46,7 @@ def patch_me(context: InContext, account: Account, change: MyChange) -> User:
     """Change what users decide for themselves."""
     wanted = UserChange(**change.model_dump())
     require_own_kind(kinds(context.catalogue.machines), wanted.machine_cpu, wanted.machine_gpu)
-    with context.database.write() as connection:
+    with context.database.write(account.id) as connection:
         return users.describe(connection, users.change(connection, account, wanted))
 
 

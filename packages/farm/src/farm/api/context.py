@@ -19,7 +19,6 @@ from starlette.types import Scope
 from farm.accounts.attempts import Attempts
 from farm.accounts.credentials import authenticate
 from farm.accounts.password_queue import PasswordQueue
-from farm.api.one_at_a_time import OneAtATime
 from farm.api.own_turns import Turns
 from farm.api.polls import Polls
 from farm.api.runner_job import FileLists
@@ -28,7 +27,7 @@ from farm.confine.policy import SandboxPolicy
 from farm.db import accounts, hosts
 from farm.db.accounts import AccountRow
 from farm.db.engine.database import Database
-from farm.db.engine.turns import Result
+from farm.db.engine.turns import OneAtATime, Result
 from farm.errors import ForbiddenError, NotAuthenticatedError
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY
 from farm.stores.port import Store
@@ -56,7 +55,7 @@ class Context:
         polls: requests that wait for news.
         turns: turns that users' requests take before they take a thread.
         file_lists: of jobs, for their runners.
-        one_project: lets one request at a time add files to a project, by account and name.
+        one_project: lets one request at a time change a project's files, by account and name.
     """
 
     database: Database

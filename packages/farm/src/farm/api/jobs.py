@@ -118,8 +118,8 @@ def get_outputs(context: InContext, account: Account, job_id: Id, after: Cursor 
 def post_action(context: InContext, account: Account, job_id: Id, action: Action) -> Job:
     """Act on a job."""
     get_job(context, account, job_id)
-    portions.make_way(context.database, [job_id], action)
-    with context.database.write() as connection:
+    portions.make_way(context.database, [job_id], action, account.id)
+    with context.database.write(account.id) as connection:
         actions.act(connection, job_id, action, datetime.now(UTC))
     context.notify()
     return get_job(context, account, job_id)
@@ -143,7 +143,7 @@ Change = Annotated[JobChange, Depends(_allowed)]
 def patch_job(context: InContext, account: Account, job_id: Id, change: Change) -> Job:
     """Change a job's priority or instances."""
     get_job(context, account, job_id)
-    with context.database.write() as connection:
+    with context.database.write(account.id) as connection:
         actions.change(connection, [job_id], change)
     context.notify()
     return get_job(context, account, job_id)
@@ -156,7 +156,7 @@ def patch_submission(
     """Change the priority or instances of all jobs of a submission."""
     with context.database.read() as connection:
         job_ids = _job_ids(connection, account, submission_id)
-    portions.change(context.database, job_ids, change)
+    portions.change(context.database, job_ids, change, account.id)
     context.notify()
     with context.database.read() as connection:
         return job_table.submission(connection, submission_id)
@@ -167,7 +167,7 @@ def patch_all(context: InContext, account: Account, change: Change) -> JobList:
     """Change the priority or instances of all of the user's unfinished jobs."""
     with context.database.read() as connection:
         job_ids = job_table.ids(connection, account_id=account.id, states=actions.candidates())
-    portions.change(context.database, job_ids, change)
+    portions.change(context.database, job_ids, change, account.id)
     context.notify()
     with context.database.read() as connection:
         return job_table.page(connection, account.id)
@@ -180,7 +180,7 @@ def post_submission_action(
     """Act on those jobs of a submission that allow it."""
     with context.database.read() as connection:
         job_ids = _job_ids(connection, account, submission_id)
-    portions.act(context.database, job_ids, action)
+    portions.act(context.database, job_ids, action, account_id=account.id)
     context.notify()
     with context.database.read() as connection:
         return job_table.submission(connection, submission_id)
@@ -192,7 +192,7 @@ def post_action_on_all(context: InContext, account: Account, action: Action) -> 
     states = actions.candidates(action)
     with context.database.read() as connection:
         job_ids = job_table.ids(connection, account_id=account.id, states=states)
-    portions.act(context.database, job_ids, action, states=states)
+    portions.act(context.database, job_ids, action, states=states, account_id=account.id)
     context.notify()
     with context.database.read() as connection:
         return job_table.page(connection, account.id)

@@ -1,7 +1,7 @@
 """Projects and their manifests."""
 
-from collections.abc import AsyncIterator, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -107,7 +107,11 @@ async def _whole(context: Context, account_id: str, name: str) -> AsyncIterator[
 def put_files(context: InContext, account: Account, name: Name, update: ManifestUpdate) -> None:
     """Add or replace files of a project, creating it if necessary.
 
-    If it keeps changing while the new files are checked, the request must be repeated later.
+    Mistakes are reported before anything is written. The files are then written in portions: if
+    the farm dies in between, the first ones are stored, and repeating the request adds the others.
+
+    If the project keeps changing while the new files are checked, the request must be repeated
+    later.
     """
     try:
         check_segment(name)
@@ -125,11 +129,30 @@ def put_files(context: InContext, account: Account, name: Name, update: Manifest
             # What takes time is looked for before the turn to write, which others wait for.
             with context.database.read() as connection:
                 looked = _look(connection, account.id, name, update, last, folders)
-            with context.database.write() as connection:
-                if projects.find(connection, account.id, name) == looked.project:
-                    _add(context, connection, account, name, looked, last.values())
-                    return
+                news = [path for path, file in last.items() if looked.is_news(file)]
+                _require_room(context, connection, account, looked.growth(name, news))
+            if _write(context, account, name, looked, [last[path] for path in news]):
+                return
     raise UnavailableError(f"The files of '{name}' keep changing. Try again later.")
+
+
+def _write(
+    context: Context, account: AccountRow, name: str, looked: "_Looked", news: Iterable[FileEntry]
+) -> bool:
+    """Write down files, a portion at a time. Raises QuotaExceededError, StorageFullError.
+
+    Returns whether all are: nobody else has changed the project since it was looked at.
+    """
+    by_path = {file.path: file for file in news}
+    # Without any, the project is still made, or has changed now.
+    for portion in list(manifests.in_turns(by_path)) or [[]]:
+        with context.database.write(account.id) as connection:
+            if projects.find(connection, account.id, name) != looked.project:
+                return False
+            _add(context, connection, account, name, looked, [by_path[path] for path in portion])
+            project = projects.find(connection, account.id, name)
+        looked = replace(looked, project=project)
+    return True
 
 
 def _add(
@@ -138,41 +161,55 @@ def _add(
     account: AccountRow,
     name: str,
     looked: "_Looked",
-    last: Iterable[FileEntry],
+    changed: Sequence[FileEntry],
 ) -> None:
-    """Write down those of the files that are news. Raises QuotaExceededError, StorageFullError."""
+    """Write down files that are news. Raises QuotaExceededError, StorageFullError."""
     project = projects.ensure(connection, account.id, name, datetime.now(UTC))
-    changed = [file for file in last if looked.is_news(file)]
-    old = {file.path: looked.known[file.path] for file in changed if file.path in looked.known}
-    grows = manifests.size_of([*looked.new, *manifests.kept(project, old)])
-    if looked.project is None:
-        grows += manifests.size_of([name])
+    paths = [file.path for file in changed]
+    grows = looked.growth(name, paths)
+    _require_room(context, connection, account, grows)
+    if grows:
+        files.add_stored(connection, account.id, grows)
+    manifests.drop(connection, project, looked.old(paths))
+    manifests.add(connection, account.id, project, changed)
+
+
+def _require_room(
+    context: Context, connection: Connection, account: AccountRow, grows: int
+) -> None:
+    """Look whether the account may have so much more.
+
+    Raises QuotaExceededError, StorageFullError.
+    """
     if grows:
         # A list of long names is as good a way to fill the disk as a blob.
         now = account_rows.by_id(connection, account.id)
         context.room.check(account.id, grows, transfer.quota_of(connection, now))
-        files.add_stored(connection, account.id, grows)
-    manifests.drop(connection, project, old)
-    manifests.add(connection, account.id, project, changed)
 
 
 @router.post("/projects/{name}/files/remove", status_code=204)
 def remove_files(context: InContext, account: Account, name: Name, removal: FileRemoval) -> None:
     """Take files out of a project; those that it does not have are no error.
 
-    Submissions that were made before still have them.
+    Submissions that were made before still have them. A portion goes at a time.
     """
-    with context.database.write() as connection:
-        project = projects.find(connection, account.id, name)
-        if project is None:
-            return
-        old = manifests.lines(connection, project.id, set(removal.paths))
-        if not old:
-            return
-        project = projects.ensure(connection, account.id, name, datetime.now(UTC))
-        freed = manifests.size_of(old) - manifests.size_of(manifests.kept(project, old))
-        files.add_stored(connection, account.id, -freed)
-        manifests.drop(connection, project, old)
+    with context.one_project.of((account.id, name)):
+        for portion in manifests.in_turns(dict.fromkeys(removal.paths)):
+            with context.database.write(account.id) as connection:
+                _remove(connection, account.id, name, portion)
+
+
+def _remove(connection: Connection, account_id: str, name: str, paths: Collection[str]) -> None:
+    project = projects.find(connection, account_id, name)
+    if project is None:
+        return
+    old = manifests.lines(connection, project.id, paths)
+    if not old:
+        return
+    project = projects.ensure(connection, account_id, name, datetime.now(UTC))
+    freed = manifests.size_of(old) - manifests.size_of(manifests.kept(project, old))
+    files.add_stored(connection, account_id, -freed)
+    manifests.drop(connection, project, old)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +230,17 @@ class _Looked:
         """Return whether a file has to be written down."""
         known = self.known.get(file.path)
         return known is None or known.content != manifests.content_of(file)
+
+    def old(self, paths: Iterable[str]) -> dict[str, manifests.Line]:
+        """Return what the manifest says of those of these paths that it has."""
+        return {path: self.known[path] for path in paths if path in self.known}
+
+    def growth(self, name: str, paths: Collection[str]) -> int:
+        """Return what the database grows by when the files of these paths are written down."""
+        grows = manifests.size_of(self.new.intersection(paths))
+        if self.project is None:
+            return grows + manifests.size_of([name])
+        return grows + manifests.size_of(manifests.kept(self.project, self.old(paths)))
 
 
 def _look(

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from farm.api.one_at_a_time import OneAtATime
+from farm.db.engine.turns import OneAtATime
 from farm.db.pauses import with_pauses
 from farm.errors import StorageFullError, UnavailableError
 

@@ -40,7 +40,7 @@ def post_submission(context: InContext, account: Account, spec: SubmissionSpec) 
         prepared = create.prepare(connection, offers, context.store, account, spec)
     if not prepared.is_stored:
         context.assets.require(account.id, spec)
-    with context.database.write() as connection:
+    with context.database.write(account.id) as connection:
         create.create(connection, account, spec, prepared, take)
     with context.database.read() as connection:
         submission = job_table.submission(connection, spec.id)

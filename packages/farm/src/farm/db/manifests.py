@@ -7,7 +7,7 @@ has its million lines once, and beside them what was changed in between.
 """
 
 import itertools
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,23 @@ def size_of(paths: Iterable[str]) -> int:
     A path is stored in the table and its indexes: three times.
     """
     return sum(_ENTRY_BYTES + 3 * len(path.encode()) for path in paths)
+
+
+WRITTEN_BYTES = 512 << 10
+"""By `size_of`, of the lines that are written in one turn: others wait for it."""
+
+
+def in_turns(paths: Iterable[str]) -> Iterator[list[str]]:
+    """Yield paths in portions, each of which is written in a turn of its own."""
+    portion, size = list[str](), 0
+    for path in paths:
+        portion.append(path)
+        size += size_of([path])
+        if size >= WRITTEN_BYTES:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
 
 
 def lines(connection: Connection, project: str, paths: Collection[str]) -> dict[str, Line]:

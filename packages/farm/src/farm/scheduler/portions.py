@@ -25,10 +25,12 @@ def act(
     *,
     states: Collection[JobState] | None = None,
     who: str = "its user",
+    account_id: str = "",
 ) -> None:
     """Act on those of the jobs that allow it.
 
     Parameters:
+        account_id: as for `Database.write`.
         states: only jobs that are still in one of these when it is their turn.
         who: as for `actions.act`.
     """
@@ -38,26 +40,30 @@ def act(
         ordered.reverse()  # Otherwise jobs that are still to be stopped would be blocked first.
     for begin in range(0, len(ordered), PORTION):
         portion = ordered[begin : begin + PORTION]
-        make_way(database, portion, action)
-        with database.write() as connection:
+        make_way(database, portion, action, account_id)
+        with database.write(account_id) as connection:
             # Not jobs that have changed meanwhile.
             able = portion if states is None else job_table.still(connection, portion, states)
             actions.act_on_many(connection, able, action, datetime.now(UTC), who=who)
 
 
-def change(database: Database, job_ids: Sequence[str], asked: JobChange) -> None:
-    """Change priority and instances of jobs."""
+def change(
+    database: Database, job_ids: Sequence[str], asked: JobChange, account_id: str = ""
+) -> None:
+    """Change priority and instances of jobs. ``account_id``: as for `Database.write`."""
     database.write_in_portions(
-        job_ids, lambda connection, its: actions.change(connection, its, asked)
+        job_ids, lambda connection, its: actions.change(connection, its, asked), account_id
     )
 
 
-def make_way(database: Database, job_ids: Sequence[str], action: Action) -> None:
-    """Put frames back in portions where they are many."""
+def make_way(
+    database: Database, job_ids: Sequence[str], action: Action, account_id: str = ""
+) -> None:
+    """Put frames back in portions where they are many. ``account_id``: as for `act`."""
     with database.read() as connection:
         found, few = actions.with_many(connection, job_ids, action)
     for job_id in found:
         more = True
         while more:
-            with database.write() as connection:
+            with database.write(account_id) as connection:
                 more = actions.requeue_some(connection, job_id, action, few)

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import URL, Connection, create_engine, inspect, make_url, text
 
 from farm.db.engine import postgres, sqlite
-from farm.db.engine.turns import Result, SharedTurns, Turn
+from farm.db.engine.turns import OneAtATime, Result, SharedTurns, Turn
 
 SQLITE_FILE = "farm.sqlite"
 PORTION = 100
@@ -24,8 +24,8 @@ class Database:
     ``with database.write() as connection`` is one transaction: committed at the end, rolled back
     by an exception. There is one writer at a time, on both databases and over all processes:
     what a writer has read stays true until it has written, and its ids become visible in their
-    order. Writers of one process take turns here, in the order of their requests; other processes
-    (``farm users add``) wait for the database's lock.
+    order. Writers of one process take turns here, in the order of their requests, one of each
+    account at a time; other processes (``farm users add``) wait for the database's lock.
 
     ``database.submit(work)`` is for short calls that come often: ``work(connection)`` is executed
     in such a transaction, which it may share with others that wait; see `farm.db.engine.turns`.
@@ -37,6 +37,7 @@ class Database:
         self._on_postgres = parsed.get_backend_name() == "postgresql"
         self.url = postgres.with_driver(parsed) if self._on_postgres else parsed
         self._turn = Turn()
+        self._one_of_an_account = OneAtATime()
         self._shared = SharedTurns(self._write_first)
         self._owner: Connection | None = None
         self._is_owned = False
@@ -73,9 +74,16 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Open the write transaction."""
-        with self._turn, self._writer() as connection:
+    def write(self, account_id: str = "") -> Iterator[Connection]:
+        """Open the write transaction.
+
+        Parameters:
+            account_id: who asks for it. One of an account stands in the line at a time, so that
+                whoever else wants to write is behind one of each, however many they have sent.
+                "": nobody who could have sent many.
+        """
+        alone = self._one_of_an_account.of(account_id) if account_id else nullcontext()
+        with alone, self._turn, self._writer() as connection:
             yield connection
 
     @contextmanager
@@ -94,14 +102,20 @@ class Database:
             yield connection
 
     def write_in_portions(
-        self, ids: Sequence[str], work: Callable[[Connection, list[str]], object]
+        self,
+        ids: Sequence[str],
+        work: Callable[[Connection, list[str]], object],
+        account_id: str = "",
     ) -> None:
         """Let ``work`` write to `PORTION` rows at a time: in between, others get their turn.
 
         Each portion is a transaction. If the farm dies in between, the first ones are done.
+
+        Parameters:
+            account_id: as for `write`.
         """
         for begin in range(0, len(ids), PORTION):
-            with self.write() as connection:
+            with self.write(account_id) as connection:
                 work(connection, list(ids[begin : begin + PORTION]))
 
     def _writing(self) -> dict[str, Any]:

@@ -6,11 +6,12 @@ that have to wait anyway therefore share a turn: all waiting calls are executed 
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
+from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection
 
@@ -63,6 +64,24 @@ class Turn:
                 self._waiting.popleft().release()
             else:
                 self._taken = False
+
+
+class OneAtATime:
+    """A turn for each of very many things: threads that want the same one wait for each other."""
+
+    def __init__(self) -> None:
+        """Nobody has anything."""
+        self._guard = threading.Lock()
+        # A turn lives as long as somebody has it, or waits for it.
+        self._turns: WeakValueDictionary[Hashable, Turn] = WeakValueDictionary()
+
+    @contextmanager
+    def of(self, thing: Hashable) -> Iterator[None]:
+        """Have a thing for oneself for as long as the block runs."""
+        with self._guard:
+            turn = self._turns.setdefault(thing, Turn())
+        with turn:
+            yield
 
 
 @dataclass(frozen=True, slots=True)
