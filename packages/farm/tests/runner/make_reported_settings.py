@@ -127,6 +127,22 @@ def viewed(name: str, own: bool) -> None:
     save(name)
 
 
+def foreign_view() -> None:
+    """A view and a look of another configuration, as only that one's Blender could save them."""
+    scene, _ = fresh()
+    scene.view_settings.view_transform = "Filmic"
+    scene.view_settings.look = "High Contrast"
+    path = os.path.join(ROOT, "foreign_view.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path, compress=False)
+    with open(path, "rb") as file:
+        data = file.read()
+    for ours, theirs in ((b"Filmic\0", b"Studio\0"), (b"High Contrast\0", b"Studio's look\0")):
+        assert data.count(ours) == 1
+        data = data.replace(ours, theirs)
+    with open(path, "wb") as file:
+        file.write(data)
+
+
 def sequence() -> None:
     """A texture of three pictures, of which each belongs to its frame."""
     _, plane = fresh()
@@ -282,6 +298,7 @@ layered()
 stretched()
 viewed("viewed", own=False)
 viewed("viewed_by_file", own=True)
+foreign_view()
 sequence()
 blurred()
 other_scene()

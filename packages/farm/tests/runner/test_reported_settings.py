@@ -6,7 +6,7 @@ from typing import Any
 import OpenImageIO as oiio
 import pytest
 from blenders import Blender
-from messages import says
+from messages import saying, says
 
 from .conftest import HERE, Rig
 
@@ -120,6 +120,13 @@ def test_a_job_s_view_layer_is_that_of_all_frames(rig: Rig) -> None:
 )
 def test_the_scene_s_view_is_in_its_pictures(rig: Rig, scene: str, kind: str, red: int) -> None:
     assert Pictures(rig, scene, [[1]], output_format=kind).middle(1) == (red, 0, 0)
+
+
+def test_a_view_of_another_configuration_is_told(rig: Rig) -> None:
+    """Blender takes its own in place of it, and goes on."""
+    farm = Pictures(rig, "foreign_view", [[1]]).farm
+    told = [each for each in farm.frames[1].warnings if "sandbox" not in each]
+    assert told == [saying("colour-management-lacking", "view 'Studio', look 'Studio's look'")]
 
 
 @pytest.mark.long

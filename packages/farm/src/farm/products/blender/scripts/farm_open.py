@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import bpy
+import farm_colours
 import farm_mapping
 from farm_events import SceneError, flush
 
@@ -25,10 +26,12 @@ class Said(NamedTuple):
         lacking: engines that this Blender lacks: scene name -> engine. Such a scene would be
             rendered with another engine than its artist's.
         gone: linked blocks that are not in their library: kind, name, path of the library.
+        colours: messages about its colour management.
     """
 
     lacking: "dict[str, str]"
     gone: "list[tuple[str, str, str]]"
+    colours: "list[str]"
 
 
 def open_file(path: str, shown: str, mapping: farm_mapping.Mapping) -> Said:
@@ -52,7 +55,7 @@ def open_file(path: str, shown: str, mapping: farm_mapping.Mapping) -> Said:
     lacking = {scene: engine for engine, scene in _NO_ENGINE.findall(said)}
     # Remarks about a library before it was read from its place here.
     gone = [each for each in _GONE.findall(said) if each[2] not in mapping.relinked]
-    return Said(lacking, gone)
+    return Said(lacking, gone, farm_colours.lacking(said))
 
 
 @contextmanager

@@ -106,7 +106,7 @@ def _open(options: argparse.Namespace) -> Any:
         warn(farm_checks.without(missing.needed))
     if missing.others:
         warn(farm_checks.note(missing.others))
-    for message in farm_links.gone(opened.gone, options.project):
+    for message in [*farm_links.gone(opened.gone, options.project), *opened.colours]:
         warn(message)
     farm_setup.set_device(scene, options.gpu == "true", options.gpu_devices)
     farm_choices.set_size(scene, options.width, options.height)
