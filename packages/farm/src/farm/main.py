@@ -162,6 +162,7 @@ def assemble(
         changes,
         farm_url=url,
         disk_is_full=room.is_full,
+        disk_left=lambda: room.left,
     )
     app = create_app(
         Context(

@@ -263,7 +263,9 @@ def farm(
     scratch.mkdir()
     listener = listen("127.0.0.1", 0, tmp_path)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    scheduler = Scheduler(database, engine, slots, work, changes, url, clock, room.is_full)
+    scheduler = Scheduler(
+        database, engine, slots, work, changes, url, clock, room.is_full, lambda: room.left
+    )
     context = Context(
         database=database,
         store=store,

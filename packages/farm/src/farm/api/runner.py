@@ -41,7 +41,7 @@ from farm.api import errors, runner_job, transfer
 from farm.api.context import Context, bearer
 from farm.api.parsing import parsed
 from farm.catalogue.matching import plugin_choices, unseen_plugins
-from farm.db import earlier_results, feed, job_rows, manifests, outputs, runners
+from farm.db import accounts, earlier_results, feed, job_rows, manifests, outputs, runners
 from farm.db.engine.turns import Result
 from farm.db.runners import Caller
 from farm.errors import (
@@ -331,10 +331,16 @@ async def _put_blob(request: Request) -> Response:
         if _claim_of(call.caller()) != claim_id:
             raise _no_claim()
 
+    account_id = caller.job.account_id
+
+    def no_quota() -> None:
+        """A result: see `transfer.receive`."""
+        with call.context.database.read() as connection:
+            quota = transfer.quota_of(connection, accounts.by_id(connection, account_id))
+        call.context.room.check_result(account_id, announced(request.scope) or 0, quota)
+
     async with call.context.turns.results.of(caller.runner.id):
-        await transfer.receive(
-            call.context, caller.job.account_id, blob_hash, request, _no_quota, wanted
-        )
+        await transfer.receive(call.context, account_id, blob_hash, request, no_quota, wanted)
     return Response(status_code=201)
 
 
@@ -347,10 +353,6 @@ def _claim_of(caller: Caller) -> str:
 
 def _no_claim() -> ClaimLostError:
     return ClaimLostError("This runner holds no claim, so its results are not accepted.")
-
-
-def _no_quota() -> None:
-    """A result: see `transfer.receive`."""
 
 
 async def _get_blob(request: Request) -> Response:

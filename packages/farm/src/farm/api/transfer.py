@@ -34,9 +34,9 @@ async def receive(
     """Store the request's body as this blob. Its sender is authenticated.
 
     Parameters:
-        quota: returns what the account may store. None: this is a result, which only the disk
-            limits. A rendered frame is not lost because its user's storage is full;
-            `farm.jobs.budget` does not let others start.
+        quota: returns what the account may store; asked unless the blob is there already. None:
+            this is a result, which only the disk limits. A rendered frame is not lost because its
+            user's storage is full; `farm.jobs.budget` does not let others start.
         wanted: called in a thread now and then while bytes arrive; its exceptions end the transfer.
 
     Raises:
@@ -57,8 +57,8 @@ async def receive(
 
     def look() -> tuple[int | None, Quota | None]:
         with context.database.read() as connection:
-            there = files.known_blobs(connection, account_id, [blob_hash])
-        return there.get(blob_hash), quota()
+            there = files.known_blobs(connection, account_id, [blob_hash]).get(blob_hash)
+        return there, quota() if there is None else None
 
     def remember(connection: Connection) -> None:
         files.add_blob(connection, account_id, blob_hash, size, datetime.now(UTC))

@@ -73,6 +73,7 @@ class Scheduler:
         farm_url: str = "",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         disk_is_full: Callable[[], bool] = lambda: False,
+        disk_left: Callable[[], int] = lambda: money.NO_END,
     ) -> None:
         """Use these parts; nothing happens before `run`.
 
@@ -82,6 +83,7 @@ class Scheduler:
             changes: to notify when a job has changed.
             farm_url: the address to which runners report.
             disk_is_full: returns whether there is hardly room for results.
+            disk_left: returns the bytes that files may still take of it.
         """
         self._database = database
         self._engine = engine
@@ -90,7 +92,7 @@ class Scheduler:
         self._changes = changes
         self._farm_url = farm_url
         self._clock = clock
-        self._disk_is_full = disk_is_full
+        self._disk_is_full, self._disk_left = disk_is_full, disk_left
         self._stopping = threading.Event()
         # Jobs whose runners end before they claim: (consecutive failures, time of the next launch).
         self._held_back: dict[str, tuple[int, datetime]] = {}
@@ -172,7 +174,10 @@ class Scheduler:
             self._take_back(gone, now)
         if stopping:
             self._finish_stops(stopping, now)
-        money.review(self._database, now, disk=not self._disk_is_full())
+        disk = not self._disk_is_full()
+        money.review(
+            self._database, now, disk=disk, left=self._disk_left() if disk else money.NO_END
+        )
         with self._database.read() as connection:
             slots = capacity.slots(connection, self._slots)
             snapshot = read_snapshot(connection, slots, self._back_off(now), now)

@@ -12,6 +12,7 @@ from datetime import datetime
 from farm_protocol.jobs import BudgetAction, JobReason, JobState
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
+from farm.db import accounts as account_rows
 from farm.db import job_rows, metering, notices
 from farm.db.engine.database import Database
 from farm.db.tables import accounts, jobs, plans
@@ -34,18 +35,23 @@ _STARTABLE = (JobState.READY.value, JobState.RUNNING.value)
 _WAITING = (JobState.PENDING.value, JobState.BLOCKED.value)
 
 
-def review(database: Database, now: datetime, *, disk: bool = True) -> None:
+NO_END = 2**62
+"""Bytes, of a disk that nobody fills."""
+
+
+def review(database: Database, now: datetime, *, disk: bool = True, left: int = NO_END) -> None:
     """Apply what is due.
 
     Parameters:
         disk: whether the farm's disk has room for results.
+        left: bytes that it has for them.
     """
     with database.read() as connection:
-        due = _read(connection, disk=disk)
+        due = _read(connection, disk=disk, left=left)
 
     def do(connection: Connection, job_ids: list[str]) -> None:
         # Read again, since another writer may have changed it meanwhile.
-        due = _read(connection, disk=disk, only=job_ids)
+        due = _read(connection, disk=disk, left=left, only=job_ids)
         for job_id in due.budget_reached:
             _act(connection, job_id, now)
         held = dict(due.held)
@@ -66,8 +72,8 @@ _HELD = {
     ),
     DISABLED: Said("Suspended: the account is disabled.", JobReason.DISABLED),
     FOR_STORAGE: Said(
-        "Suspended: the account has used up the storage of its plan. The job continues when there"
-        " is space again, or with a larger plan.",
+        "Suspended: the account has used up the storage of its plan, or its share of the farm's"
+        " disk. The job continues when there is space again, or with a larger plan.",
         JobReason.STORAGE,
     ),
     FOR_DISK: Said(
@@ -77,14 +83,17 @@ _HELD = {
 }
 
 
-def _read(connection: Connection, *, disk: bool, only: Sequence[str] | None = None) -> Consequences:
+def _read(
+    connection: Connection, *, disk: bool, left: int, only: Sequence[str] | None = None
+) -> Consequences:
     """Return what is due for all jobs, or only for some."""
     metered = metering.by_job(connection)
     owners = _owners(connection, metered)
     metered_of: Counter[str] = Counter()
     for job_id, micros in metered.items():
         metered_of[owners[job_id]] += micros
-    condition = _candidates(connection, metered_of, disk=disk)
+    stores_too_much = _stores_too_much(connection, left)
+    condition = _candidates(connection, metered_of, stores_too_much, disk=disk)
     if only is not None:
         condition = and_(condition, jobs.c.id.in_(only))
     rows = connection.execute(
@@ -99,7 +108,7 @@ def _read(connection: Connection, *, disk: bool, only: Sequence[str] | None = No
             jobs.c.suspended_for,
             accounts.c.balance_micros,
             accounts.c.active,
-            _STORES_TOO_MUCH.label("stores_too_much"),
+            stores_too_much.label("stores_too_much"),
         )
         .join(accounts, accounts.c.id == jobs.c.account_id)
         .join(plans, plans.c.name == accounts.c.plan)
@@ -136,12 +145,25 @@ def _owners(connection: Connection, job_ids: Collection[str]) -> dict[str, str]:
     return {row.id: row.account_id for row in found}
 
 
-# A plan without a number limits only uploads: results of one account do not fill the disk.
-_STORES_TOO_MUCH = and_(plans.c.max_stored > 0, accounts.c.stored_bytes >= plans.c.max_stored)
+def _stores_too_much(connection: Connection, left: int) -> ColumnElement[bool]:
+    """Return the condition for accounts of which no further frame begins; see `farm.stores.room`.
+
+    Parameters:
+        left: as for `review`. Who stores as much has one half of what the others have left.
+    """
+    number, stored = plans.c.max_stored, accounts.c.stored_bytes
+    beyond_its_number = and_(number > 0, stored >= number)
+    if account_rows.is_alone(connection):
+        return beyond_its_number
+    return or_(beyond_its_number, and_(number == 0, stored >= left))
 
 
 def _candidates(
-    connection: Connection, metered_of: Mapping[str, int], *, disk: bool
+    connection: Connection,
+    metered_of: Mapping[str, int],
+    stores_too_much: ColumnElement[bool],
+    *,
+    disk: bool,
 ) -> ColumnElement[bool]:
     """Return the condition for jobs that may have consequences: few of the many waiting ones."""
     balances = connection.execute(
@@ -156,7 +178,7 @@ def _candidates(
                 accounts.c.active.is_(False),
                 accounts.c.balance_micros <= 0,
                 accounts.c.id.in_(empty),
-                _STORES_TOO_MUCH,
+                stores_too_much,
             )
         )
     )

@@ -2,7 +2,8 @@
 
 A full disk stops everybody: the database cannot write either. So the last bytes are not given to
 blobs. Uploads are refused first; results, for which machine time was paid, may take half of the
-reserve. Refusals come before a byte is read, and clients retry by themselves.
+reserve, and two thirds of a shared disk where uploads of one account may take one half. Refusals
+come before a byte is read, and clients retry by themselves.
 """
 
 import os
@@ -85,6 +86,13 @@ class Room:
         smallest = min(shutil.disk_usage(each).total for each in self._folders)
         return min(LARGEST_RESERVE, smallest // RESERVED_PART)
 
+    @property
+    def left(self) -> int:
+        """Bytes that blobs may still take. An account that stores as many has its share: half."""
+        if self._blobs is None:
+            return _NO_DISK
+        return _free_on(self._blobs) - self.reserve * 3 // 4
+
     def is_full(self) -> bool:
         """Return whether there is hardly room for results: then nothing should be rendered.
 
@@ -130,6 +138,21 @@ class Room:
         reserve = self.reserve
         if _free_on(self._data_dir) - size < reserve * 7 // 8:
             raise _full(size, reserve)
+
+    def check_result(self, account_id: str, size: int, quota: Quota) -> None:
+        """Look whether a result that is `announced` leaves others enough of the disk.
+
+        It may be more than the account's share, for what was being rendered when that was used up;
+        but without an end neither those that no frame names nor those of a runner that does not
+        stop may take what others need. Raises QuotaExceededError.
+        """
+        if quota.alone:
+            return
+        with self._lock:
+            mine = quota.stored + self._on_the_way[account_id] - size
+        most = max(quota.max_stored, (quota.stored + self.left) * 2 // 3)
+        if mine + size > most:
+            raise _no_room(size, mine, f"with results it may take {shown(most)} of the farm's disk")
 
     @contextmanager
     def granted(self, size: int) -> Iterator[int]:
