@@ -1,11 +1,12 @@
 """The farm's settings: read once, from arguments and ``FARM_...`` variables, then frozen."""
 
+import ipaddress
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
 from farm_protocol.runner import SandboxMode
-from pydantic import BeforeValidator, ByteSize, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY
@@ -16,6 +17,20 @@ Paths = Annotated[
 """One path, or several."""
 
 
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError(
+            f"'{value}' is not an IP address. Name each reverse proxy by its own, such as"
+            " 127.0.0.1: networks, names and * would let others say who calls"
+        ) from None
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""An IP address, as `ipaddress` writes it."""
+
+
 class Settings(BaseSettings):
     """Settings of one farm process. Each can be set as ``FARM_<NAME>``.
 
@@ -23,7 +38,7 @@ class Settings(BaseSettings):
         data_dir: database, blobs, work folders and logs.
         host: address to listen on; only loopback until the farm speaks TLS.
         port: 0 takes the port of the last run if it is free, else any free one.
-        proxies: addresses of reverse proxies that are trusted to name their callers.
+        proxies: IP addresses of reverse proxies that are trusted to name their callers.
         connections: most at a time, of all addresses; fewer where the system allows few open files.
         connections_per_address: of one address that is neither loopback nor a proxy.
         reserve: bytes of the data folder's disk that stay free; None: see `farm.stores.room`.
@@ -59,7 +74,7 @@ class Settings(BaseSettings):
     data_dir: Path
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
-    proxies: list[str] = []
+    proxies: list[Address] = []
     connections: int = Field(default=1000, ge=16, le=100_000)
     connections_per_address: int = Field(default=100, ge=1)
     reserve: ByteSize | None = None

@@ -146,6 +146,9 @@ def test_the_port_is_kept_and_an_idle_farm_ends_with_its_envoy(tmp_path: Path) -
         ("FARM_PROGRAMS", '{"nuke": 3}', ["FARM_PROGRAMS", "list"]),
         ("FARM_CATALOGUE", "/no/such/file.yaml", ["/no/such/file.yaml", "No such file"]),
         ("FARM_LOCAL_SLOTS", "0", ["FARM_LOCAL_SLOTS", "greater than"]),
+        ("FARM_PROXIES", '["*"]', ["FARM_PROXIES", "'*'"]),
+        ("FARM_PROXIES", '["127.0.0.1", "10.0.0.0/8"]', ["FARM_PROXIES", "'10.0.0.0/8'"]),
+        ("FARM_PROXIES", '["proxy.example.com"]', ["FARM_PROXIES", "'proxy.example.com'"]),
     ],
 )
 def test_settings_that_are_wrong_stop_it_with_a_message(
