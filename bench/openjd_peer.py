@@ -79,6 +79,7 @@ class Peer:
                 "RendererKind": "blender",
                 "Renderer": str(install_renderer(folder, image)),
                 "SceneFile": str(folder / "scene.blend"),
+                "PathMap": "",
                 "ProjectFolder": name,
                 "OutputFolder": str(folder / "output"),
                 "PartialFolder": str(folder / "partial"),

@@ -19,7 +19,6 @@ from messages import saying, says
 
 OUT = "demo/render_results/out"
 FILES = 400
-LONG_SECONDS = 120.0
 
 
 @contextmanager
@@ -92,7 +91,7 @@ async def test_folders_that_are_exchanged_for_links_lead_nothing_outside(
             settled = downloads["files_done"] + downloads["files_failed"]
             return settled >= FILES // 2 and exchanges.count > 10
 
-        await until(attended, LONG_SECONDS)
+        await until(attended)
     assert list(outside.iterdir()) == []
     # Now that it holds still, everything that was not refused comes.
 
@@ -100,7 +99,7 @@ async def test_folders_that_are_exchanged_for_links_lead_nothing_outside(
         downloads = (await studio.of(submission_id))["downloads"]
         return downloads["files_done"] + downloads["files_failed"] == FILES and downloads
 
-    downloads = await until(all_settled, LONG_SECONDS)
+    downloads = await until(all_settled)
     assert list(outside.iterdir()) == []
     # In the folder, or in one that was moved aside.
     assert (
@@ -172,7 +171,7 @@ async def test_a_link_that_takes_the_place_of_the_download_folder_while_frames_c
             done = (await studio.of(submission_id))["downloads"]["files_done"]
             return done > FILES // 16 and exchanges.count > 10
 
-        await until(attended, LONG_SECONDS)
+        await until(attended)
     assert list(outside.iterdir()) == []
     await settled(studio, submission_id, files_done=next(files) - 1, files_failed=0)
     assert list(outside.iterdir()) == []

@@ -28,7 +28,7 @@ async def test_cookies_are_not_kept(studio: Studio) -> None:
     brings.append((b"content-type", b"application/json"))
     answer = answers.Answer([json.dumps(page()).encode()], headers=brings)
     studio.farm.faults = [Fault("GET", "/v1/changes", answer, ALWAYS)]
-    await until(lambda: _true(answer.calls > 2), LONG_SECONDS)
+    await until(lambda: _true(answer.calls > 2))
     assert not answer.cookies
 
 
@@ -55,7 +55,7 @@ async def test_an_endless_feed_is_read_to_a_limit(studio: Studio, status: int) -
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     studio.farm.output(submission_id, f"{OUT}/g.png", b"pixels")
     await settled(studio, submission_id, files_done=2)
-    await until(lambda: feed.calls, LONG_SECONDS)
+    await until(lambda: feed.calls)
     assert not feed.ended
     # What lies in buffers on the way has gone out, too.
     assert feed.sent < envoy.farm.answers.PAGE_BYTES + 2**25
@@ -83,7 +83,7 @@ async def test_an_answer_that_drips_is_given_up(hurried: None, studio: Studio) -
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     await settled(studio, submission_id, files_done=1)
-    await until(lambda: feed.calls, LONG_SECONDS)
+    await until(lambda: feed.calls)
     assert not feed.ended
 
 
@@ -375,7 +375,7 @@ async def test_a_farm_tells_of_no_more_jobs_than_were_submitted(studio: Studio) 
         jobs = (await studio.of(submission_id))["jobs"]
         return jobs if len(jobs) != 1 or submission_id == other or jobs[0]["message"] else None
 
-    (job,) = await until(lambda: jobs_of(mine), LONG_SECONDS)
+    (job,) = await until(lambda: jobs_of(mine))
     assert job["id"] == f"{mine}-0"
     assert len(json.dumps(job)) < 50_000
     (job,) = await jobs_of(other)

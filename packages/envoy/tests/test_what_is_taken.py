@@ -23,7 +23,6 @@ from farm_protocol.hashing import hash_open
 from messages import saying, says
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="has no such files")
-LONG_SECONDS = 60.0
 
 
 def whole(studio: Studio) -> dict[str, str]:
@@ -359,7 +358,7 @@ async def test_a_disk_that_does_not_answer_holds_up_its_own_project_alone(
     async def reached() -> object:
         return (await studio.of(good["submission_id"]))["state"] == "submitted"
 
-    await until(reached, LONG_SECONDS)
+    await until(reached)
     assert {(await studio.of(each))["state"] for each in ids} == {"uploading"}
     stuck_disk.set()
     for each in ids:
@@ -367,7 +366,7 @@ async def test_a_disk_that_does_not_answer_holds_up_its_own_project_alone(
         async def all_there(each: str = each) -> object:
             return (await studio.of(each))["state"] == "submitted"
 
-        await until(all_there, LONG_SECONDS)
+        await until(all_there)
 
 
 async def test_a_disk_that_never_answers_fails_its_submission_in_the_end(
@@ -411,10 +410,10 @@ async def test_a_download_folder_that_does_not_answer_holds_up_itself_alone(
         studio.farm.output(first, f"{out}/{number}", b"pixels")
     for number in range(12):
         studio.farm.output(second, f"{out}/{number}", b"pixels")
-    await until(lambda: free.exists() and len(list(free.glob("[0-9]*"))) == 12, LONG_SECONDS)
+    await until(lambda: free.exists() and len(list(free.glob("[0-9]*"))) == 12)
     assert says((await studio.activity())["waiting_for"], "disk-does-not-answer", stuck)
     works.set()
-    await until(lambda: stuck.exists() and len(list(stuck.glob("[0-9]*"))) == 12, LONG_SECONDS)
+    await until(lambda: stuck.exists() and len(list(stuck.glob("[0-9]*"))) == 12)
 
     async def quiet() -> object:
         return (await studio.activity())["waiting_for"] == ""

@@ -1,6 +1,5 @@
 """A farm whose PostgreSQL server is started again stays the only one on its database."""
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,8 +10,6 @@ from farm.db.engine.postgres import _OWNER
 from sqlalchemy import Connection, text
 
 from .conftest import Farm
-
-PATIENCE_SECONDS = 20
 
 _END_ALL = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -42,11 +39,9 @@ def test_the_database_is_taken_again_after_its_connections_were_lost(
     for _ in range(2):
         before = beside.execute(_OWNER_NOW).scalar_one()
         beside.execute(_END_ALL)
-        until = time.monotonic() + PATIENCE_SECONDS
         # The server ends its processes a little later: until then the old one owns it.
         while beside.execute(_OWNER_NOW).scalar_one_or_none() in {None, before}:
             farm.wakeup.notify()
-            assert time.monotonic() < until, "nobody owns the database anew"
     another = Database(database_url)
     assert not another.own()
     another.close()
@@ -54,15 +49,13 @@ def test_the_database_is_taken_again_after_its_connections_were_lost(
 
 
 def test_a_farm_ends_when_another_has_taken_its_database(farm: Farm, beside: Connection) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
     taken = False
     while not taken:
         beside.execute(_END_ALL)
         taken = beside.execute(text(f"SELECT pg_try_advisory_lock({_OWNER})")).scalar_one()
-        assert time.monotonic() < until
     farm.wakeup.notify()
     while answers(farm):
-        assert time.monotonic() < until, "it goes on"
+        pass
 
 
 def test_a_request_whose_connection_is_lost_may_be_sent_again(
@@ -73,10 +66,8 @@ def test_a_request_whose_connection_is_lost_may_be_sent_again(
     with another.write(), ThreadPoolExecutor(1) as pool:
         # Waits for the other process, until the server ends its connection.
         asked = pool.submit(ann.patch, "/v1/me", json={"email_notices": True})
-        until = time.monotonic() + PATIENCE_SECONDS
         while not asked.done():
             beside.execute(_END_WAITING)
-            assert time.monotonic() < until
     another.close()
     answer = asked.result()
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")

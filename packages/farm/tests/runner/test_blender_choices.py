@@ -131,7 +131,8 @@ def used(text):
     context = Made(preferences=Made(addons={"cycles": Made(preferences=preferences)}))
     farm_setup.bpy = Made(context=context, app=bpy.app)
     cycles = Made(device="CPU")
-    farm_setup.set_device(Made(render=Made(engine="CYCLES"), cycles=cycles), True, text)
+    scene = Made(render=Made(engine="CYCLES"), cycles=cycles, animation_data=None)
+    farm_setup.set_device(scene, True, text)
     return [cycles.device] + [device.name for device in preferences.devices if device.use]
 
 bpy.ops.wm.open_mainfile(filepath=file)

@@ -6,7 +6,7 @@ from typing import Any
 import OpenImageIO as oiio
 import pytest
 from blenders import Blender
-from messages import saying, says
+from messages import of_scene, saying, says
 
 from .conftest import HERE, Rig
 
@@ -122,11 +122,25 @@ def test_the_scene_s_view_is_in_its_pictures(rig: Rig, scene: str, kind: str, re
     assert Pictures(rig, scene, [[1]], output_format=kind).middle(1) == (red, 0, 0)
 
 
-def test_a_view_of_another_configuration_is_told(rig: Rig) -> None:
+FOREIGN = "view 'Studio', look 'Studio's look'"
+
+
+@pytest.mark.parametrize(
+    "params", [{"missing_files": "warn"}, {"output_format": "OPEN_EXR"}], ids=["wanted", "linear"]
+)
+def test_a_view_of_another_configuration_is_told(rig: Rig, params: dict[str, str]) -> None:
     """Blender takes its own in place of it, and goes on."""
+    farm = Pictures(rig, "foreign_view", [[1]], **params).farm
+    told = of_scene(farm.frames[1].warnings)
+    assert told == [saying("colour-management-lacking", FOREIGN)]
+
+
+def test_frames_that_need_such_a_view_are_not_rendered_in_other_colours(rig: Rig) -> None:
     farm = Pictures(rig, "foreign_view", [[1]]).farm
-    told = [each for each in farm.frames[1].warnings if "sandbox" not in each]
-    assert told == [saying("colour-management-lacking", "view 'Studio', look 'Studio's look'")]
+    (finish,) = farm.finishes.values()
+    assert says(finish.message, "frames-would-have-other-colours", FOREIGN)
+    assert finish.permanent
+    assert not farm.frames
 
 
 @pytest.mark.long

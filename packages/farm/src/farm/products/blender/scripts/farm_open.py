@@ -26,12 +26,12 @@ class Said(NamedTuple):
         lacking: engines that this Blender lacks: scene name -> engine. Such a scene would be
             rendered with another engine than its artist's.
         gone: linked blocks that are not in their library: kind, name, path of the library.
-        colours: messages about its colour management.
+        colours: what its colour management lacks.
     """
 
     lacking: "dict[str, str]"
     gone: "list[tuple[str, str, str]]"
-    colours: "list[str]"
+    colours: farm_colours.Lacking
 
 
 def open_file(path: str, shown: str, mapping: farm_mapping.Mapping) -> Said:

@@ -34,6 +34,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import bpy
 import farm_checks
 import farm_choices
+import farm_colours
 import farm_links
 import farm_mapping
 import farm_open
@@ -106,17 +107,26 @@ def _open(options: argparse.Namespace) -> Any:
         warn(farm_checks.without(missing.needed))
     if missing.others:
         warn(farm_checks.note(missing.others))
-    for message in [*farm_links.gone(opened.gone, options.project), *opened.colours]:
+    for message in farm_links.gone(opened.gone, options.project):
         warn(message)
     farm_setup.set_device(scene, options.gpu == "true", options.gpu_devices)
     farm_choices.set_size(scene, options.width, options.height)
     farm_choices.set_samples(scene, options.samples)
     farm_choices.set_tile_size(scene, options.tile_size)
     farm_setup.set_output(scene, options.format)
+    _check_colours(scene, opened.colours, options.missing_files == "fail")
     width, height = farm_setup.picture_size(scene) or (None, None)
     version, engine = bpy.app.version_string, scene.render.engine
     emit("loaded", width=width, height=height, engine=engine, version=version)
     return scene
+
+
+def _check_colours(scene: Any, lacks: farm_colours.Lacking, fail: bool) -> None:
+    """Warn of other colours than the artist's. Raises SceneError when that is to end the job."""
+    if fail and farm_colours.change_pixels(lacks, scene):
+        raise SceneError(farm_colours.refusal(lacks))
+    if told := farm_colours.message(lacks):
+        warn(told)
 
 
 def _render_all(scene: Any, options: argparse.Namespace, frames: "list[int]") -> None:
