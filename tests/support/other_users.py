@@ -61,11 +61,10 @@ def own_address() -> str:
 
 
 @contextmanager
-def stranger(host: str, port: int = 0) -> Iterator[tuple[int, list[str]]]:
-    """Another user listens; yields the port and a list that holds, afterwards, what came."""
-    came: list[str] = []
+def started_as_other(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run Python code of the standard library as another user, beside the test."""
     with subprocess.Popen(
-        [PYTHON, "-c", LISTEN, host, str(port)],
+        [PYTHON, "-c", code, *arguments],
         user=OTHER,
         group=OTHER,
         extra_groups=[],
@@ -74,10 +73,29 @@ def stranger(host: str, port: int = 0) -> Iterator[tuple[int, list[str]]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:
+        yield process
+
+
+@contextmanager
+def stranger(host: str, port: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """Another user listens; yields the port and a list that holds, afterwards, what came."""
+    came: list[str] = []
+    with started_as_other(LISTEN, host, str(port)) as process:
         assert process.stdout is not None
         yield int(process.stdout.readline()), came
         came.append(process.communicate("")[0].strip())
 
+
+HOLD = """
+import socket, sys
+held = [socket.socket() for _ in range(300)]
+for each in held:
+    # It may be cut off before it is seen to stand.
+    each.connect_ex(("127.0.0.1", int(sys.argv[1])))
+print("held", flush=True)
+sys.stdin.read()
+"""
+"""Holds 300 connections to a port, until its input ends."""
 
 CATCH = """
 import socket, sys
@@ -93,16 +111,7 @@ with caught:
 @contextmanager
 def catcher() -> Iterator[tuple[int, Callable[[], None]]]:
     """Another user keeps one connection and leaves its port; yields that, and what waits for it."""
-    with subprocess.Popen(
-        [PYTHON, "-c", CATCH],
-        user=OTHER,
-        group=OTHER,
-        extra_groups=[],
-        cwd="/",
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
+    with started_as_other(CATCH) as process:
         output = process.stdout
         assert output is not None
 
@@ -113,7 +122,7 @@ def catcher() -> Iterator[tuple[int, Callable[[], None]]]:
         process.communicate("")
 
 
-def run_as_other(code: str, *arguments: str, user: int = OTHER) -> str:
+def run_as_other(code: str, *arguments: str, user: int = OTHER, stdin: str = "") -> str:
     """Run Python code of the standard library as another user; returns what it prints."""
     done = subprocess.run(
         [PYTHON, "-c", code, *arguments],
@@ -121,6 +130,7 @@ def run_as_other(code: str, *arguments: str, user: int = OTHER) -> str:
         group=user,
         extra_groups=[],
         cwd="/",
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=120,

@@ -20,7 +20,15 @@ from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
 from envoy_machine import Machine, output_of
 from farm_protocol.callers import Acceptor
 from messages import says
-from other_users import OTHER, PYTHON, envoy_command, needs_others, run_as_other
+from other_users import (
+    HOLD,
+    OTHER,
+    PYTHON,
+    envoy_command,
+    needs_others,
+    run_as_other,
+    started_as_other,
+)
 
 pytestmark = needs_others
 
@@ -82,16 +90,6 @@ with socket.create_server(("127.0.0.1", 0)) as server:
         asked.close()
 """
 
-WAIT = """
-import socket, sys
-held = [socket.socket() for _ in range(300)]
-for each in held:
-    # It may be cut off before it is seen to stand.
-    each.connect_ex(("127.0.0.1", int(sys.argv[1])))
-print("held", flush=True)
-sys.stdin.read()
-"""
-
 CROWD = """
 import socket, sys
 port, count, request = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3].encode()
@@ -145,20 +143,7 @@ def request(port: int, method: str, path: str, body: str = "{}", *headers: str) 
 
 
 def as_other(calls: list[tuple[str, int, str]]) -> list[str]:
-    done = subprocess.run(
-        [PYTHON, "-c", ASK],
-        user=OTHER,
-        group=OTHER,
-        extra_groups=[],
-        cwd="/",
-        input=json.dumps(calls),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    answers: list[str] = json.loads(done.stdout)
+    answers: list[str] = json.loads(run_as_other(ASK, stdin=json.dumps(calls)))
     return answers
 
 
@@ -237,7 +222,7 @@ async def strangers(*command: str) -> asyncio.subprocess.Process:
 
 
 async def test_idle_strangers_keep_nobody_out(machine: Machine) -> None:
-    held = await strangers(WAIT, str(port_of(machine)))
+    held = await strangers(HOLD, str(port_of(machine)))
     async with httpx.AsyncClient(base_url=machine.url, timeout=60) as http:
         assert (await http.get("/envoy/health")).status_code == 200
     assert held.stdin is not None
@@ -373,10 +358,7 @@ def test_port_0_is_the_same_on_both_addresses(machine: Machine) -> None:
 
 
 def test_the_commands_ask_no_program_of_another_user() -> None:
-    pretend = subprocess.Popen(
-        [PYTHON, "-c", PRETEND], user=OTHER, group=OTHER, stdout=subprocess.PIPE, cwd="/"
-    )
-    with pretend:
+    with started_as_other(PRETEND) as pretend:
         assert pretend.stdout is not None
         port = int(pretend.stdout.readline())
         for command, told in (
@@ -397,4 +379,4 @@ def test_the_commands_ask_no_program_of_another_user() -> None:
             assert "pretended" not in done.stderr + done.stdout
         pretend.terminate()
         # Nobody was connected to.
-        assert pretend.stdout.read() == b""
+        assert pretend.stdout.read() == ""

@@ -1,12 +1,11 @@
 """Scenes that encode the accents in the names of their files differently than the disk does."""
 
 import json
-import shutil
-import subprocess
 import unicodedata
 from pathlib import Path
 
 import pytest
+from blenders import installed
 from envoy_gathering import scene_body, sent, submit
 from envoy_studio import Studio
 from farm_protocol.path_maps import path_map_of, short_hash
@@ -17,12 +16,7 @@ SCRIPT = Path(__file__).with_name("make_encoded.py")
 
 @pytest.fixture(scope="module")
 def artist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("blender") is None:
-        pytest.skip("needs blender on the PATH")
-    root = tmp_path_factory.mktemp("artist").resolve()
-    line = ["--python-exit-code", "3", "-P", str(SCRIPT), "--", str(root)]
-    subprocess.run(["blender", "-b", "--factory-startup", *line], check=True, capture_output=True)
-    return root
+    return installed().made_by(SCRIPT, tmp_path_factory.mktemp("artist").resolve())
 
 
 async def test_names_that_read_the_same_are_one(studio: Studio, artist: Path) -> None:

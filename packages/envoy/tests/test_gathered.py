@@ -5,12 +5,12 @@ What becomes of them on the farm, `tests/e2e/test_gathering.py` tells.
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from blenders import installed
 from envoy.gather import gatherer
 from envoy.gather.tracer import Tracer
 from envoy_gathering import scene_body, sent, submit
@@ -26,12 +26,7 @@ SCRIPT = Path(__file__).with_name("make_artist.py")
 @pytest.fixture(scope="module")
 def artist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of an artist, made by Blender once."""
-    if shutil.which("blender") is None:
-        pytest.skip("needs blender on the PATH")
-    root = tmp_path_factory.mktemp("artist").resolve()
-    line = ["--python-exit-code", "3", "-P", str(SCRIPT), "--", str(root)]
-    subprocess.run(["blender", "-b", "--factory-startup", *line], check=True, capture_output=True)
-    return root
+    return installed().made_by(SCRIPT, tmp_path_factory.mktemp("artist").resolve())
 
 
 def place(artist: Path, folder: str) -> str:

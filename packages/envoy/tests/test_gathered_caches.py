@@ -2,12 +2,11 @@
 
 import json
 import os
-import shutil
-import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from blenders import installed
 from envoy.gather import disk
 from envoy_gathering import sent, submit
 from envoy_studio import Studio
@@ -20,12 +19,7 @@ SCRIPT = Path(__file__).with_name("make_caches.py")
 @pytest.fixture(scope="module")
 def artist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of an artist who simulates, made by Blender once."""
-    if shutil.which("blender") is None:
-        pytest.skip("needs blender on the PATH")
-    root = tmp_path_factory.mktemp("artist").resolve()
-    line = ["--python-exit-code", "3", "-P", str(SCRIPT), "--", str(root)]
-    subprocess.run(["blender", "-b", "--factory-startup", *line], check=True, capture_output=True)
-    return root
+    return installed().made_by(SCRIPT, tmp_path_factory.mktemp("artist").resolve())
 
 
 def below(studio: Studio) -> set[str]:

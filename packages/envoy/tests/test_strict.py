@@ -18,7 +18,7 @@ from envoy.process.token_file import Token
 from envoy.web.guard import Guard
 from envoy_fake_farm import FakeFarm
 from messages import saying, says
-from other_users import OTHER, PYTHON, needs_others
+from other_users import OTHER, needs_others, started_as_other
 from starlette.types import Message, Receive, Scope, Send
 
 ENVOY = [sys.executable, "-m", "envoy"]
@@ -334,15 +334,7 @@ def test_a_stranger_on_the_port_of_an_envoy_that_is_down_is_not_shown_the_token(
 ) -> None:
     with strict.up("--strict"):
         pass
-    with subprocess.Popen(
-        [PYTHON, "-c", LISTEN_ONCE],
-        user=OTHER,
-        group=OTHER,
-        extra_groups=[],
-        cwd="/",
-        text=True,
-        stdout=subprocess.PIPE,
-    ) as listener:
+    with started_as_other(LISTEN_ONCE) as listener:
         assert listener.stdout is not None
         strict.port = int(listener.stdout.readline())
         done = strict.command(command, "--data-dir", str(strict.data))

@@ -14,7 +14,7 @@ import pytest
 from command_line import ended
 from farm_protocol.sockets import CAN_TELL
 from messages import says
-from other_users import OTHER, PYTHON, needs_others, run_as_other
+from other_users import HOLD, OTHER, needs_others, run_as_other, started_as_other
 
 pytestmark = [needs_others, pytest.mark.skipif(not CAN_TELL, reason="only Linux tells")]
 
@@ -26,16 +26,6 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60) as asked:
     while part := asked.recv(65536):
         answer += part
 print(answer.decode())
-"""
-
-CROWD = """
-import socket, sys
-held = [socket.socket() for _ in range(300)]
-for each in held:
-    # It may be cut off before it is seen to stand.
-    each.connect_ex(("127.0.0.1", int(sys.argv[1])))
-print("there", flush=True)
-sys.stdin.read()
 """
 
 
@@ -83,18 +73,9 @@ def test_no_crowd_takes_a_connection_from_the_artist(tmp_path: Path) -> None:
         socket.create_connection(("127.0.0.1", port), 60) as slow,
     ):
         slow.sendall(b"GET /v1/health HTTP/1.1\r\nHost: x\r\n")
-        with subprocess.Popen(
-            [PYTHON, "-c", CROWD, str(port)],
-            user=OTHER,
-            group=OTHER,
-            extra_groups=[],
-            cwd="/",
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        ) as crowd:
+        with started_as_other(HOLD, str(port)) as crowd:
             assert crowd.stdout is not None
-            assert crowd.stdout.readline() == "there\n"
+            assert crowd.stdout.readline() == "held\n"
             assert health(port) == 200
             slow.sendall(b"Connection: close\r\n\r\n")
             assert slow.recv(100).startswith(b"HTTP/1.1 200 ")

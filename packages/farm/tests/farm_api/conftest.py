@@ -1,7 +1,7 @@
 """A farm's API over real HTTP on a real database, with an engine that starts nothing."""
 
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,8 +22,10 @@ from farm.catalogue import Catalogue
 from farm.catalogue.machines import Machines
 from farm.catalogue.products import Installed, product_rows
 from farm.confine.readers import Readers
+from farm.db import manifests, projects
 from farm.db.engine.database import Database
 from farm.db.opening import open_database
+from farm.db.tables import accounts
 from farm.engines.port import EngineError, LaunchRequest, Phase, Sight
 from farm.process.server import FarmServer, listen
 from farm.scheduler.loop import Scheduler
@@ -32,9 +34,11 @@ from farm.stores.port import Store
 from farm.stores.room import Room
 from farm.submissions.missing_files import AssetChecks, Mode
 from farm.wakeup import Wakeup
+from farm_protocol.files import FileEntry
 from farm_protocol.hashing import new_hasher
 from farm_protocol.proof import Identity
 from farm_protocol.users import NewUser, Role
+from sqlalchemy import select
 
 MAKER = Path(__file__).parents[1] / "runner" / "make_scenes.py"
 
@@ -310,6 +314,34 @@ def send(client: httpx.Client, path: str, data: bytes) -> dict[str, object]:
     project = path.split("/")[0]
     client.put(f"/v1/projects/{project}/files", json={"files": [entry]}).raise_for_status()
     return entry
+
+
+def add_copies(farm: Farm, known: dict[str, object], paths: Iterable[str]) -> None:
+    """Give the project "demo" files with the bytes of one that was sent, without a call for each.
+
+    Parameters:
+        known: what `send` returned for that one, of the farm's only user.
+    """
+    entry = {**known, "mtime_ns": 1}
+    with farm.database.write() as connection:
+        account = connection.execute(select(accounts.c.id)).scalar_one()
+        project = projects.find(connection, account, "demo")
+        assert project is not None
+        files = [FileEntry.model_validate(entry | {"path": path}) for path in paths]
+        manifests.add(connection, account, project, files)
+
+
+def film(path: str, needs: Sequence[str] = (), **params: object) -> dict[str, Any]:
+    """Return a job that makes a film."""
+    return {
+        "id": "film",
+        "name": "film",
+        "app": "ffmpeg",
+        "operation": "transcode",
+        "path": path,
+        "params": params,
+        "dependencies": [*needs],
+    }
 
 
 def spec(**changes: object) -> dict[str, Any]:

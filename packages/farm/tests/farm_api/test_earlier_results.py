@@ -10,6 +10,7 @@ from farm_protocol.hashing import new_hasher
 from messages import says
 from sqlalchemy import select
 
+from . import conftest
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, job_of
 
@@ -78,16 +79,8 @@ def body(folder: str, *jobs: dict[str, Any], project: str = "demo") -> dict[str,
 
 
 def film(path: str = f"{OUT}/frame_####.png", **params: object) -> dict[str, Any]:
-    """Return a job that makes a film."""
-    return {
-        "id": "film",
-        "name": "film",
-        "app": "ffmpeg",
-        "operation": "transcode",
-        "path": path,
-        "instances": 1,
-        "params": params,
-    }
+    """Return a job that makes a film of the results, with one instance."""
+    return conftest.film(path, (), **params) | {"instances": 1}
 
 
 def blob_of(text: str) -> str:

@@ -20,11 +20,10 @@ from farm.scenes import blend_assets, traces
 from farm.scenes.blend_assets import AssetKind, Lacks, MissingAsset
 from farm.submissions import missing_files as looks
 from farm.submissions.project_files import ProjectFiles
-from farm_protocol.files import FileEntry
 from farm_protocol.jobs import JobSpec
 from sqlalchemy import select
 
-from .conftest import Farm, send, spec
+from .conftest import Farm, add_copies, send, spec
 from .runners import job_of, wait_for
 
 CHECKS = 20
@@ -201,14 +200,7 @@ def test_the_files_of_a_large_project_are_never_all_in_memory(
     """Neither to know whether anything has changed, nor to ask the reader of scenes."""
     ann = farm.user("ann@example.com")
     known = send(ann, "demo/scene.blend", b"BLENDER-v304")
-    with farm.database.write() as connection:
-        account = connection.execute(select(accounts.c.id)).scalar_one()
-        project = projects.find(connection, account, "demo")
-        assert project is not None
-        entry = {"hash": known["hash"], "size": known["size"], "mtime_ns": 1}
-        more = [FileEntry(path=f"demo/t/Wood{number:07}.png", **entry) for number in range(FILES)]
-        manifests.add(connection, account, project, more)
-    del more
+    add_copies(farm, known, (f"demo/t/Wood{number:07}.png" for number in range(FILES)))
     asked: list[int] = []
 
     def trace(line: object, question: IO[bytes], output: IO[bytes], *_: object) -> None:

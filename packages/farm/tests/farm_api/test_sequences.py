@@ -7,7 +7,7 @@ import pytest
 from farm.submissions import checks
 from messages import saying, says
 
-from .conftest import Farm, send, spec
+from .conftest import Farm, film, send, spec
 
 
 @pytest.fixture
@@ -23,19 +23,6 @@ def ann(farm: Farm) -> httpx.Client:
     client = farm.user("ann@example.com")
     send(client, "demo/scene.blend", b"BLENDER-v304")
     return client
-
-
-def film(path: str, needs: list[str] | None = None, **params: object) -> dict[str, Any]:
-    """Return a job that makes a film."""
-    return {
-        "id": "film",
-        "name": "film",
-        "app": "ffmpeg",
-        "operation": "transcode",
-        "path": path,
-        "params": params,
-        "dependencies": needs or [],
-    }
 
 
 def submission(*jobs: dict[str, Any], frames: str = "1 24") -> dict[str, Any]:

@@ -147,7 +147,10 @@ scene.render.engine = "BLENDER_WORKBENCH"
 told["tiles"] = said(farm_choices.set_tile_size, scene, 64)
 told["samples"] = said(farm_choices.set_samples, scene, 64)
 farm_setup.set_engine(scene, "BLENDER_EEVEE")
+if scene.eevee.bl_rna.properties["taa_render_samples"].is_animatable:  # not in Blender 3
+    scene.eevee.keyframe_insert("taa_render_samples", frame=1)
 farm_choices.set_samples(scene, 7)
+scene.frame_set(2)
 told["eevee"] = [scene.eevee.taa_render_samples, scene.view_layers[0].samples]
 print("TOLD", json.dumps(told))
 """

@@ -10,7 +10,7 @@ from messages import says
 
 from .in_process import end
 from .test_limits import MEGABYTE, attack, in_both_worlds
-from .test_unmapped_memory import HELPERS
+from .test_unmapped_memory import HELPERS, TCP
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells all of it")
 needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
@@ -40,21 +40,6 @@ socket.send_fds(outer[0], [b"x"], [inner[1].fileno()])
 wait()
 """
 
-TCP_OF_ALL = """
-listener = socket.create_server(("127.0.0.1", 0))
-for _ in range({}):
-    one = socket.create_connection(listener.getsockname())
-    kept.append((one, listener.accept()[0]))
-    one.setblocking(False)
-    for _ in range(400):
-        try:
-            while True:
-                one.send(b"x" * 65536)
-        except BlockingIOError:
-            kept[-1][1].recv(262144)
-wait()
-"""
-
 
 @in_both_worlds
 def test_who_locks_very_many_parts_of_files_is_ended(tmp_path: Path, sandbox: SandboxMode) -> None:
@@ -77,7 +62,7 @@ def test_who_takes_the_memory_of_everybodys_connections_is_ended(tmp_path: Path)
     limits = JobLimits(memory_bytes=1 << 42)
     # What the kernel lets all have without a look; of each connection 10 MB may be on the way.
     pages = int(Path("/proc/sys/net/ipv4/tcp_mem").read_text().split()[0])
-    code = TCP_OF_ALL.format(pages * 4096 // (10 * MEGABYTE) + 50)
+    code = TCP.format(pages * 4096 // (10 * MEGABYTE) + 50)
     finish = end(attack(tmp_path, HELPERS + code, "required", limits))
     assert says(finish.message, "renderer-own-connections-hold")
     assert finish.permanent

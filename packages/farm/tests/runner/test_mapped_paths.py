@@ -29,15 +29,15 @@ def mapped(blender: Blender, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copyfile(fonts[0], root / "font.ttf")
     blender.made_by(HERE / "make_mapped.py", root)
     project = tmp_path_factory.mktemp("project")
-    (project / "work").mkdir()
-    shutil.move(root / "desk" / "scenes" / "scene.blend", project / "work" / "scene.blend")
+    (project / "shots").mkdir()
+    shutil.move(root / "desk" / "scenes" / "scene.blend", project / "shots" / "scene.blend")
     shutil.move(root / "lib", project / "_gathered" / "aaaa")
     shutil.move(root / "other", project / "_gathered" / "bbbb")
     if fonts:
         (project / "_gathered" / "cccc").mkdir()
         shutil.move(root / "font.ttf", project / "_gathered" / "cccc" / "font.ttf")
     rules = {
-        ("POSIX", f"{root}/desk/scenes/scene.blend"): "show/work/scene.blend",
+        ("POSIX", f"{root}/desk/scenes/scene.blend"): "show/shots/scene.blend",
         ("POSIX", f"{root}/lib"): "show/_gathered/aaaa",
         ("POSIX", str(root)): "show/_gathered/cccc",
         ("WINDOWS", "d:/show/lib/windows.png"): "show/_gathered/bbbb/windows.png",
@@ -47,7 +47,7 @@ def mapped(blender: Blender, tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"source_path_format": system, "source_path": source, "destination_path": place}
         for (system, source), place in rules.items()
     ]
-    place = project / path_map_of("show/work/scene.blend").removeprefix("show/")
+    place = project / path_map_of("show/shots/scene.blend").removeprefix("show/")
     place.write_text(json.dumps({"rules": told}))
     return project
 
@@ -55,9 +55,9 @@ def mapped(blender: Blender, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def render(rig: Rig, project: Path, *without: str) -> FakeFarm:
     rig.scenes = project
     found = [each.relative_to(project).as_posix() for each in project.rglob("*") if each.is_file()]
-    found.remove("work/scene.blend")
+    found.remove("shots/scene.blend")
     files = [each for each in found if each not in without]
-    farm = rig.farm("work/scene.blend", [[2]], files=files)
+    farm = rig.farm("shots/scene.blend", [[2]], files=files)
     assert rig.run(farm) == 0
     return farm
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from farm.runner.results.image_check import MOST_PARTS, examine
 from farm.runner.results.outputs import OutputError
-from farm.runner.results.tiff_extent import ends_too_early, fails_a_checksum
+from farm.runner.results.tiff_pixels import ends_too_early, fails_a_checksum
 from messages import saying
 
 WIDTH, HEIGHT, TILE, ROWS = 64, 36, 16, 9

@@ -82,7 +82,7 @@ wait()
 # Nobody takes what is sent, after buffers have grown.
 TCP = """
 listener = socket.create_server(("127.0.0.1", 0))
-for _ in range(30):
+for _ in range({}):
     one = socket.create_connection(listener.getsockname())
     kept.append((one, listener.accept()[0]))
     one.setblocking(False)
@@ -244,7 +244,7 @@ OF_MEMORY = {
     "pipes": (PIPES, 128),
     "sockets": (SOCKETS, 300),
     "connections-that-nobody-takes": (UNACCEPTED, 300),
-    "tcp": (TCP, 100),
+    "tcp": (TCP.format(30), 100),
     "shared-and-unmapped": (GIVEN_UP, 300),
     "page-tables": (TABLES, 300),
     "files-in-memory": (TEMPORARY, 300),

@@ -5,10 +5,11 @@ different spellings of the same path.
 """
 
 import os
-import unicodedata
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from farm_protocol.spellings import composed, folded
 
 MOST_STEPS = 5_000_000
 """A step is the lookup of one name. No real scene needs more."""
@@ -82,14 +83,14 @@ class Disk:
             if above == folder:
                 return ""
             folder = above
-            wanted.append(_composed(name))
+            wanted.append(composed(name))
         for each in reversed(wanted):
             listing = self._listing(folder)
             self.spend()
             if not listing.composed:
                 self.spend(len(listing.names))
                 for name in listing.names:
-                    listing.composed.setdefault(_composed(name), []).append(name)
+                    listing.composed.setdefault(composed(name), []).append(name)
             found = listing.composed.get(each, ())
             if len(found) != 1:
                 return ""
@@ -114,12 +115,3 @@ class Disk:
             self._kept += 1 + len(listing.names)
             self._listings[folder] = listing
         return listing
-
-
-def folded(name: str) -> str:
-    """Return what the names have in common that some systems take for one."""
-    return _composed(name).casefold()
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)

@@ -11,9 +11,10 @@ from pathlib import Path
 from farm_protocol.file_sets import beginning, is_one_of
 from farm_protocol.real_paths import real_path
 from farm_protocol.scene_files import NamedFile
+from farm_protocol.spellings import folded
 
 from envoy.gather.caches import frames_in, is_frame
-from envoy.gather.disk import Disk, TooMuchError, folded
+from envoy.gather.disk import Disk, TooMuchError
 from envoy.gather.kinds import CACHE, CACHE_FOLDER, is_of_kind
 from envoy.gather.named import absolute, ends, rules_of
 from envoy.gather.policy import Policy

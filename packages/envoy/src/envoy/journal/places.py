@@ -2,7 +2,8 @@
 
 import os
 import sys
-import unicodedata
+
+from farm_protocol.spellings import folded
 
 FOLDS = sys.platform in ("win32", "darwin")
 """Whether this machine's disks treat names as equal that differ in case, in Unicode composition, or
@@ -20,5 +21,5 @@ def place_of(folder: str, relative: str) -> str:
     path = os.path.normpath(os.path.join(folder, relative)).replace(os.sep, "/")  # noqa: PTH118
     if not FOLDS:
         return path
-    names = unicodedata.normalize("NFC", path).casefold().split("/")
+    names = folded(path).split("/")
     return "/".join(name.rstrip(". ") for name in names)

@@ -4,13 +4,13 @@ A job with ``missing_files="warn"`` is rendered without them. Where it is not ce
 renders, or that nothing else provides the file, nothing is refused: the renderer checks again.
 """
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from farm_protocol.file_sets import Names
 from farm_protocol.files import Manifest
 from farm_protocol.jobs import JobSpec
+from farm_protocol.spellings import composed, folded
 
 from envoy.errors import Errors, InvalidRequestError
 from envoy.gather.gatherer import Lack
@@ -90,15 +90,15 @@ async def _lost(
         known = _by_folder(file.path for file in page.files).get(folder, [])
         names = {*known, *coming_to.get(folder, ())}
         index = Names(names)
-        read = {_composed(each) for each in names}
-        alike = {_composed(each).casefold(): each for each in sorted(names)}
+        read = {composed(each) for each in names}
+        alike = {folded(each): each for each in sorted(names)}
         for lack in those:
             name = lack.remote.rpartition("/")[2]
             if page.more or name in names or (lack.is_sequence and any(index.of(name))):
                 there.add(lack)
-            elif _composed(name) in read:
+            elif composed(name) in read:
                 there.add(lack)  # Its accents are encoded in another way: the farm finds it.
-            elif like := alike.get(_composed(name).casefold()):
+            elif like := alike.get(folded(name)):
                 likes[lack] = _how_alike(name, like)
     return [
         f"{lack.message} {likes[lack]}" if lack in likes else lack.message
@@ -115,10 +115,6 @@ def _how_alike(name: str, like: str) -> str:
         f"The project has {like}, whose upper and lower case differ, and how its accents are"
         " encoded (Unicode NFC and NFD). Rename the file, or link it again."
     )
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
 
 
 def _by_folder(paths: Iterable[str]) -> dict[str, list[str]]:

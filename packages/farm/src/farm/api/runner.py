@@ -333,14 +333,13 @@ async def _put_blob(request: Request) -> Response:
 
     account_id = caller.job.account_id
 
-    def no_quota() -> None:
-        """A result: see `transfer.receive`."""
+    def check_share() -> None:
         with call.context.database.read() as connection:
             quota = transfer.quota_of(connection, accounts.by_id(connection, account_id))
         call.context.room.check_result(account_id, announced(request.scope) or 0, quota)
 
     async with call.context.turns.results.of(caller.runner.id):
-        await transfer.receive(call.context, account_id, blob_hash, request, no_quota, wanted)
+        await transfer.receive(call.context, account_id, blob_hash, request, check_share, wanted)
     return Response(status_code=201)
 
 

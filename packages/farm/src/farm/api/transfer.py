@@ -34,9 +34,10 @@ async def receive(
     """Store the request's body as this blob. Its sender is authenticated.
 
     Parameters:
-        quota: returns what the account may store; asked unless the blob is there already. None:
-            this is a result, which only the disk limits. A rendered frame is not lost because its
-            user's storage is full; `farm.jobs.budget` does not let others start.
+        quota: returns what the account may store, or raises; called unless the blob is there
+            already. None: this is a result, which only the disk limits beyond that call. A rendered
+            frame is not lost because its user's storage is full; `farm.jobs.budget` does not let
+            others start.
         wanted: called in a thread now and then while bytes arrive; its exceptions end the transfer.
 
     Raises:

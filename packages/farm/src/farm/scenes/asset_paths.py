@@ -10,7 +10,6 @@ file below it.
 """
 
 import re
-import unicodedata
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -18,6 +17,7 @@ from enum import Enum, auto
 from functools import cached_property
 
 from farm_protocol.file_sets import Names
+from farm_protocol.spellings import composed, folded
 
 _NUMBERS = re.compile(r"\d+|<UDIM>|u\d+_v\d+|<UVTILE>")
 
@@ -64,7 +64,7 @@ class Manifest:
         """Return a file whose path differs only in case, or in how its accents are encoded. None
         when there is none. For paths that the manifest does not have.
         """
-        wanted = _folded(path)
+        wanted = folded(path)
         found = self._alike.file(wanted)
         if found or not is_sequence:
             return found
@@ -76,7 +76,7 @@ class Manifest:
 
     @cached_property
     def _alike(self) -> "_Index":
-        return _Index((_folded(path), path) for path in self._listed)
+        return _Index((folded(path), path) for path in self._listed)
 
 
 class _Index:
@@ -135,11 +135,4 @@ def how_they_differ(path: str, similar: str) -> Difference:
     one, other = (_NUMBERS.sub("#", each) for each in (path, found))
     if one.casefold() == other.casefold():
         return Difference.CASE
-    composed = (unicodedata.normalize("NFC", each) for each in (one, other))
-    return Difference.ENCODING if len(set(composed)) == 1 else Difference.BOTH
-
-
-def _folded(path: str) -> str:
-    if path.isascii():
-        return path.lower()
-    return unicodedata.normalize("NFC", path).casefold()
+    return Difference.ENCODING if composed(one) == composed(other) else Difference.BOTH

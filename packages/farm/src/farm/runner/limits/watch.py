@@ -29,7 +29,7 @@ _FOLDER_PART = 0.1
 """Largest fraction of time for scanning the work folder, or open files."""
 _LEAST_MEMORY = 256 * 2**20
 """Memory and swap of the whole machine, below which the kernel is about to kill at random."""
-_HIDDEN_LOOKS = 3
+_LOOKS_IN_A_ROW = 3
 """So many times in a row a process must hide: one that is just starting does it for a moment. And
 descriptors must lie in sockets: programs send them and take them at once."""
 _MOST_SENT = 32
@@ -185,7 +185,7 @@ class Watch:
                 " what it uses cannot be measured.",
                 True,
             )
-        if self._sent_looks >= _HIDDEN_LOOKS:
+        if self._sent_looks >= _LOOKS_IN_A_ROW:
             return Failure(
                 "The renderer keeps open files in the queues of its sockets, so what it uses"
                 " cannot be measured.",
@@ -197,7 +197,7 @@ class Watch:
                 " programs on this machine would fail.",
                 True,
             )
-        if self._hidden_looks >= _HIDDEN_LOOKS and self._group is None:
+        if self._hidden_looks >= _LOOKS_IN_A_ROW and self._group is None:
             return Failure(
                 "The renderer has a process that hides which files it keeps open, so how"
                 " much memory it uses cannot be measured.",

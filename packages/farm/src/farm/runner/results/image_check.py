@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from farm.frame_health.statistics import ImageStatistics, InGroups, measure
-from farm.runner.results import tiff_extent
+from farm.runner.results import tiff_pixels
 from farm.runner.results.outputs import OutputError, check_there
 
 log = logging.getLogger("farm.runner")
@@ -227,8 +227,8 @@ def _check_bytes(path: Path, name: str) -> None:
             file.seek(-len(ending), os.SEEK_END)
             whole = file.read() == ending
         elif suffix in _TIFF:
-            whole = not tiff_extent.ends_too_early(file, size)
-            intact = not whole or not tiff_extent.fails_a_checksum(file, size)
+            whole = not tiff_pixels.ends_too_early(file, size)
+            intact = not whole or not tiff_pixels.fails_a_checksum(file, size)
     if not whole:
         raise OutputError(f"{name} is not a complete image: it ends too early.")
     if not intact:

@@ -65,7 +65,9 @@ def set_samples(scene: Any, samples: int) -> None:
     if not samples:
         return
     engine = scene.render.engine
-    farm_animation.hold(scene, "cycles.samples", "view_layers[].samples")
+    farm_animation.hold(
+        scene, "cycles.samples", "eevee.taa_render_samples", "view_layers[].samples"
+    )
     if engine == "CYCLES":
         scene.cycles.samples = samples
     elif engine in _EEVEE:
