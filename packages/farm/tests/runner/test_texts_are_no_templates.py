@@ -20,8 +20,8 @@ from stand_ins import install
 from stand_ins.scenes import write_scene
 
 from .conftest import Rig
+from .film_desk import Desk
 from .in_process import names, run_job
-from .test_transcode import Desk
 
 MARKS = (
     *(

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, auto
 
+from farm_alpha import Alpha, keep, over
 from farm_events import SceneError
 
 _TAGS = (
@@ -15,20 +15,6 @@ _SAME_BYTES = ("-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bite
 _SCALER = "bicubic+accurate_rnd+full_chroma_int+bitexact"
 _ALPHA_PROFILE = 5
 """First ProRes quality with an alpha channel: 4444."""
-# sRGB (IEC 61966-2-1), of 16 bits.
-_TO_LINEAR = "if(lte(val,maxval*0.04045),val/12.92,maxval*pow((val/maxval+0.055)/1.055,2.4))"
-_FROM_LINEAR = "if(lte(val,maxval*0.0031308),val*12.92,maxval*(1.055*pow(val/maxval,1/2.4)-0.055))"
-
-
-class Alpha(Enum):
-    """The relation of images' colours to their alpha channel."""
-
-    NONE = auto()
-    """There is none, or they are premultiplied in linear light: they are what is seen over black.
-    """
-    STRAIGHT = auto()
-    MULTIPLIED = auto()
-    """Not premultiplied."""
 
 
 @dataclass(frozen=True)
@@ -122,27 +108,25 @@ def _in_proportion(side: int, image_side: int, other_side: int) -> int:
     return (side * other_side + image_side) // (2 * image_side) * 2
 
 
-def _over_black(alpha: Alpha) -> "list[str]":
-    """Return the filters that show images as a renderer does: in linear light, over black."""
-    straight = ["unpremultiply=inplace=1"] if alpha is Alpha.MULTIPLIED else []
-    tables = [f"lutrgb=r='{each}':g='{each}':b='{each}'" for each in (_TO_LINEAR, _FROM_LINEAR)]
-    return ["format=gbrap16", *straight, tables[0], "premultiply=inplace=1", tables[1]]
-
-
-def filters(codec: Codec, quality: int, alpha: Alpha, width: int, height: int) -> str:
+def filters(
+    codec: Codec, quality: int, alpha: Alpha, background: str, width: int, height: int
+) -> str:
     """Return FFmpeg's filter chain.
 
     Parameters:
-        alpha: of the images; transparent parts become black, unless the codec keeps alpha.
+        alpha: of the images.
+        background: the colour that is seen through transparent parts, ``#rrggbb``; "" keeps what is
+            transparent if the codec has alpha, and is black otherwise.
         width: of the film in pixels before it is made even; 0: as the images have it, or, with a
             height, in their proportion.
         height: likewise.
     """
     pixels = codec.pixels
-    before = [] if alpha is Alpha.NONE else _over_black(alpha)
     if codec.name == "prores" and quality >= _ALPHA_PROFILE:
         pixels = "yuva444p10le"
-        before = []
+        before = [*over(alpha, background), "format=gbrp16"] if background else keep(alpha)
+    else:
+        before = over(alpha, background)
     size = f"w={width or -2}:h={height or -2}:" if width or height else ""
     return ",".join(
         [
@@ -159,10 +143,15 @@ def filters(codec: Codec, quality: int, alpha: Alpha, width: int, height: int) -
     )
 
 
-def output_arguments(codec: Codec, encoder: str, quality: int) -> "list[str]":
-    """Return FFmpeg's arguments between the filters and the file's name."""
+def output_arguments(codec: Codec, encoder: str, quality: int, sound: "list[str]") -> "list[str]":
+    """Return FFmpeg's arguments between the filters and the file's name.
+
+    Parameters:
+        sound: arguments for the film's sound; none for a silent one.
+    """
     return [
-        *("-an", "-sn", "-dn", "-c:v", encoder),
+        *(sound or ("-an",)),
+        *("-sn", "-dn", "-c:v", encoder),
         *codec.arguments(encoder, quality),
         *_TAGS,
         *_SAME_BYTES,

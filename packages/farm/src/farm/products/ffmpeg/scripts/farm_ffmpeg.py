@@ -58,12 +58,19 @@ class Run:
 
 @dataclass(frozen=True)
 class Film:
-    """What ffprobe found in a film; ``size``: in pixels, ``rate``: frames a second."""
+    """What ffprobe found in a film.
+
+    Attributes:
+        size: in pixels.
+        rate: frames a second.
+        sound: seconds of sound; None without any.
+    """
 
     codec: str
     frames: int
     size: "tuple[int, int]"
     rate: Fraction
+    sound: "float | None"
 
 
 def ffprobe_beside(ffmpeg: str) -> str:
@@ -184,10 +191,27 @@ def examine(ffprobe: str, film: str) -> Film:
             int(stream["nb_read_frames"]),
             (int(stream["width"]), int(stream["height"])),
             Fraction(stream["avg_frame_rate"]),
+            sound_seconds(ffprobe, [film]),
         )
     except (ValueError, KeyError, IndexError, ZeroDivisionError):
         said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1].rstrip(".")
         raise SceneError(f"ffprobe cannot read the film that was made: {said}.", False) from None
+
+
+def sound_seconds(ffprobe: str, file: "list[str]") -> "float | None":
+    """Return how long a file's first sound is, 0 when it does not say so; None without any.
+
+    Parameters:
+        file: its path, and before it arguments for its reader.
+    """
+    look = [ffprobe, "-v", "error", "-select_streams", "a:0"]
+    look += ["-show_entries", "stream=codec_type,duration:format=duration", "-of", "json", *file]
+    try:
+        found: dict[str, Any] = json.loads(_ask(look).stdout)
+        stream: dict[str, Any] = found["streams"][0]
+        return float(stream.get("duration") or found["format"].get("duration") or 0)
+    except (ValueError, KeyError, IndexError):
+        return None
 
 
 def _read_progress(stream: "IO[str]", on_progress: "Callable[[int], None]") -> None:

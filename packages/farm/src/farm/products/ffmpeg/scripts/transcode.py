@@ -3,6 +3,7 @@
     transcode.py --ffmpeg=FILE --sequence=PATH --project=FOLDER --output=FOLDER --partial=FOLDER
                  --frames=RANGE --listed=TEXT --start=NUMBER --codec=NAME --quality=NUMBER
                  --rate=RATE --width=PIXELS --height=PIXELS --name=TEXT --layer=TEXT
+                 --background=COLOUR --sound=PATH --sound-start=TEXT
 
 ``--frames`` are those that the runner wants to hear of; they are also those of the film, unless
 ``--listed`` is empty, when the film has all that are there. The film appears in the output folder
@@ -28,7 +29,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import farm_ffmpeg
-from farm_codecs import CODECS, Alpha, Codec, even, film_size, filters, output_arguments
+import farm_sound
+from farm_alpha import Alpha
+from farm_codecs import CODECS, Codec, even, film_size, filters, output_arguments
 from farm_events import SceneError, die_with_runner, emit, flush, progress
 from farm_images import (
     exr_layers,
@@ -39,6 +42,7 @@ from farm_images import (
 )
 from farm_script import FAILED, FULL_DISK, disk_is_full, explain, frames_of, move
 from farm_sequence import ImageSequence, SequenceError, parse_sequence
+from farm_sound import Sound
 
 _FULL = re.compile("No space left on device|Disk quota exceeded")
 _SUSPECTS = 64
@@ -69,7 +73,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     texts = ["ffmpeg", "sequence", "project", "output", "partial", "frames", "listed", "name"]
-    texts.append("layer")
+    texts += ["layer", "background", "sound", "sound-start"]
     for name in texts:
         parser.add_argument(f"--{name}", required=True)
     for name in ["start", "quality", "width", "height"]:
@@ -99,9 +103,10 @@ def _work(options: argparse.Namespace) -> None:
     first = farm_ffmpeg.look_at(ffprobe, images[0], reading)
     _refuse_too_small(options, first.size if first else None)
     alpha = _alpha(images, first is not None and first.has_alpha)
+    sound = _sound(options, ffprobe, frames)
     film = os.path.join(options.partial, f"film.{codec.extension}")
-    size = _encode(options, encoder, quality, alpha, reading, images, names)
-    _check(farm_ffmpeg.examine(ffprobe, film), options, len(frames), size)
+    size = _encode(options, encoder, quality, alpha, reading, sound, images, names)
+    _check(farm_ffmpeg.examine(ffprobe, film), options, len(frames), size, sound)
     name = f"{options.name}.{codec.extension}"
     target = os.path.join(options.output, name)
     move(film, target)
@@ -141,6 +146,15 @@ def _find(options: argparse.Namespace) -> "tuple[ImageSequence, list[int]]":
             " Set frames to the ones that it should have."
         )
     return sequence, wanted
+
+
+def _sound(options: argparse.Namespace, ffprobe: str, frames: "list[int]") -> "Sound | None":
+    """Return the film's sound; None without any. Raises SceneError."""
+    if not options.sound:
+        return None
+    path = os.path.join(options.project, options.sound)
+    start = int(options.sound_start) if options.sound_start else None
+    return farm_sound.sound_of(path, options.sound, ffprobe, options.rate, frames, start)
 
 
 def _shown(frames: "list[int]") -> str:
@@ -214,7 +228,7 @@ def _alpha(images: "list[str]", has_it: bool) -> Alpha:
         has_it: the first one has such a channel.
     """
     if images[0].endswith(_LINEAR):
-        return Alpha.NONE
+        return Alpha.LIGHT if has_it else Alpha.NONE
     if images[0].endswith((".tif", ".tiff")) and tiff_is_multiplied(images[0]):
         return Alpha.MULTIPLIED
     of_others = images[0].endswith(".png") and any(map(png_has_alpha, images))
@@ -246,6 +260,7 @@ def _encode(
     quality: int,
     alpha: Alpha,
     reading: "list[str]",
+    sound: "Sound | None",
     images: "list[str]",
     names: "list[str]",
 ) -> "tuple[int, int]":
@@ -253,6 +268,7 @@ def _encode(
 
     Parameters:
         reading: arguments for the images' decoder.
+        sound: of the film; None for a silent one.
         names: of the images, for people.
 
     Raises:
@@ -268,8 +284,10 @@ def _encode(
         *reading,
         # Relative: a "%" in the name of a folder would be taken for a number as well.
         *("-i", f"%08d{suffix}"),
-        *("-vf", filters(codec, quality, alpha, options.width, options.height)),
-        *output_arguments(codec, encoder, quality),
+        *(sound.inputs() if sound else ()),
+        "-vf",
+        filters(codec, quality, alpha, options.background, options.width, options.height),
+        *output_arguments(codec, encoder, quality, sound.outputs(codec.extension) if sound else []),
         os.path.join(options.partial, f"film.{codec.extension}"),
     ]
     sizes: list[tuple[int, int]] = []
@@ -316,7 +334,11 @@ def _damaged(name: str, why: str) -> SceneError:
 
 
 def _check(
-    film: farm_ffmpeg.Film, options: argparse.Namespace, images: int, size: "tuple[int, int]"
+    film: farm_ffmpeg.Film,
+    options: argparse.Namespace,
+    images: int,
+    size: "tuple[int, int]",
+    sound: "Sound | None",
 ) -> None:
     """Compare a film with what was asked for. Raises SceneError."""
     codec: Codec = CODECS[options.codec]
@@ -335,6 +357,7 @@ def _check(
     )
     if film.size != expected:
         wrong.append(f"{_pixels(film.size)} pixels instead of {_pixels(expected)}")
+    wrong += farm_sound.check(film, sound)
     if wrong:
         raise SceneError(f"The film that FFmpeg made has {', '.join(wrong)}.", False)
 
