@@ -143,6 +143,64 @@ def test_frames_that_need_such_a_view_are_not_rendered_in_other_colours(rig: Rig
     assert not farm.frames
 
 
+STUDIO = """\
+ocio_profile_version: 1
+roles:
+  {scene_linear: linear, default_byte: linear, default_sequencer: linear, data: linear,
+   color_picking: linear, texture_paint: linear, aces_interchange: linear}
+displays:
+  sRGB:
+    - !<View> {name: Studio, colorspace: shown, looks: Studio's look}
+looks:
+  - !<Look>
+    name: Studio's look
+    process_space: linear
+    transform: !<MatrixTransform> {matrix: [0, 0, 0, 0, 0.5, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]}
+colorspaces:
+  - !<ColorSpace> {name: linear, bitdepth: 32f, isdata: false, allocation: uniform}
+  - !<ColorSpace>
+    name: shown
+    bitdepth: 32f
+    isdata: false
+    from_reference: !<MatrixTransform> {matrix: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]}
+"""
+"""Shows half as much green as there is red, and no red."""
+
+
+@pytest.fixture
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The configuration that the machine's environment names."""
+    config = tmp_path / "studio" / "config.ocio"
+    config.parent.mkdir()
+    config.write_text(STUDIO)
+    monkeypatch.setenv("OCIO", str(config))
+    return config
+
+
+@pytest.mark.usefixtures("studio")
+def test_a_studio_s_colour_management_is_blender_s(rig: Rig) -> None:
+    pictures = Pictures(rig, "foreign_view", [[1]])
+    assert of_scene(pictures.farm.frames[1].warnings) == []
+    assert pictures.middle(1) == (0, 128, 0)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "gone"])
+def test_a_studio_s_colour_management_that_cannot_be_read_is_not_replaced(
+    rig: Rig, studio: Path, damage: str
+) -> None:
+    """Not even for a scene whose view Blender has, too, for this one may be another."""
+    if damage == "gone":
+        studio.unlink()
+    else:
+        studio.write_text("roles: {")
+    farm = Pictures(rig, "viewed", [[1]]).farm
+    (finish,) = farm.finishes.values()
+    assert says(finish.message, "renderer-reported-error", finish.marker)
+    assert str(studio) in finish.marker
+    assert not finish.permanent
+    assert not farm.frames
+
+
 @pytest.mark.long
 def test_motion_is_blurred_over_the_shutter_not_over_the_step(rig: Rig) -> None:
     pictures = Pictures(rig, "blurred", [[3, 8], [13]])

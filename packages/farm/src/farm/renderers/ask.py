@@ -16,8 +16,10 @@ def ask(command: Sequence[str]) -> str | None:
     """Return a program's output; None when it cannot be started, fails or takes too long.
 
     It gets no input: a program that prompts, for a licence for example, must end instead. It is
-    started in the root folder, so that a Python imports no stray files.
+    started in the root folder, so that a Python imports no stray files, and without `OCIO`: a
+    Blender that cannot read it aborts, and is installed all the same.
     """
+    environment = {name: value for name, value in os.environ.items() if name != "OCIO"}
     try:
         process = subprocess.Popen(
             command,
@@ -25,6 +27,7 @@ def ask(command: Sequence[str]) -> str | None:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=Path(sys.executable).anchor,
+            env=environment,
             encoding="utf-8",
             errors="backslashreplace",
             start_new_session=True,

@@ -67,6 +67,7 @@ def refusal(lacks: Lacking) -> str:
     """Return a message about a job that is stopped for it."""
     return (
         f"The scene's frames would have other colours: this Blender does not have the"
-        f" {listed(lacks.views)}, of another OpenColorIO configuration. Choose what Blender has,"
-        ' render to OpenEXR, or submit with missing_files="warn" to render all the same.'
+        f" {listed(lacks.views)}, of another OpenColorIO configuration. Have the render machine's"
+        " OCIO name that configuration, choose what Blender has, render to OpenEXR, or submit with"
+        ' missing_files="warn" to render all the same.'
     )

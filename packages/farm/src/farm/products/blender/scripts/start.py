@@ -19,6 +19,8 @@ PYTHON_FAILED = 3
 """Exit code of an exception in render.py, which Blender would otherwise answer with 0."""
 
 
+VARIABLES = ("OCIO",)
+"""Variables that Blender may see: the studio's colour management."""
 PLUGIN_VARIABLES = {"blender_vray": ("BLENDER_USER_SCRIPTS", "VRAY_AUTH_CLIENT_FILE_PATH")}
 """Variables that Blender may see when a job has a plug-in: its folders and its licences."""
 
@@ -54,9 +56,9 @@ def main() -> None:
     options = parser.parse_args(sys.argv[1:split])
     arguments = sys.argv[split + 1 :]
     codes = [text.partition(":")[0] for text in options.plugins.split(",")]
-    passed = tuple(name for code in codes for name in PLUGIN_VARIABLES.get(code, ()))
+    of_plugins = [name for code in codes for name in PLUGIN_VARIABLES.get(code, ())]
     line = command(options.kind, options.renderer, arguments)
-    exec_renderer(line, options.home, options.sandbox, passed)
+    exec_renderer(line, options.home, options.sandbox, (*VARIABLES, *of_plugins))
 
 
 if __name__ == "__main__":
