@@ -91,7 +91,10 @@ def of_the_data() -> Iterator[tuple[str, str, int, set[str]]]:
         template = BUILT_IN.load(app, operation)
         assert template is not None
         symptoms = template.symptoms
-        for each in (symptoms.failed, *symptoms.hopeless, symptoms.no_licence):
+        for each in (
+            *(symptoms.failed, *symptoms.hopeless),
+            *(symptoms.no_licence, *symptoms.warnings),
+        ):
             yield template.name, each.pattern, 0, {"search"}
         for lines in [template.drive.lines] if template.drive else []:
             for text in (lines.started, lines.written, lines.writing, lines.progress):

@@ -10,7 +10,9 @@ from farm.runner.claim.watchdog import Limit, Watchdog, limit_of
 from farm_protocol.runner import Outcome
 from messages import saying
 
-SYMPTOMS = Symptoms(re.compile("(?i)fatal error"), {}, re.compile("no license"), frozenset({100}))
+SYMPTOMS = Symptoms(
+    re.compile("(?i)fatal error"), {}, re.compile("no license"), frozenset({100}), {}
+)
 
 
 def test_a_frame_has_its_time_from_the_one_before() -> None:

@@ -72,11 +72,11 @@ class Outputs(Strict):
     extensions: dict[str, str]
 
 
-class PermanentFailure(Strict):
-    """A line after which trying again cannot help.
+class LineWithMessage(Strict):
+    """A line of output, and what it means for the job's owner.
 
     Attributes:
-        marker: finds it.
+        marker: finds the line.
         message: what to tell; ``{name}`` is what the expression's group of that name found.
     """
 
@@ -84,7 +84,7 @@ class PermanentFailure(Strict):
     message: Message
 
     @model_validator(mode="after")
-    def _groups(self) -> "PermanentFailure":
+    def _groups(self) -> "LineWithMessage":
         _known(placeholders(self.message), self.marker.groupindex, "a group of the marker")
         return self
 
@@ -106,10 +106,11 @@ class Failures(Strict):
 
     Attributes:
         markers: find a line that condemns the claim, whatever the exit code says.
+        hopeless: lines after which trying again cannot help.
     """
 
     markers: list[re.Pattern[str]]
-    hopeless: list[PermanentFailure] = []
+    hopeless: list[LineWithMessage] = []
     no_licence: NoLicence
 
 
@@ -253,6 +254,7 @@ class Companion(Strict):
         scene_values: names that this module gives the program, beside the parameters.
         whole: all frames belong together: one renderer does them all, and anew after a failure.
         single_range: the frames must be one range with one step.
+        warnings: lines of output after which frames may look otherwise than their artist means.
         drive: how the program is driven; without it a script of its own does so.
     """
 
@@ -285,6 +287,7 @@ class Companion(Strict):
     whole: bool = False
     single_range: bool = False
     failures: Failures
+    warnings: list[LineWithMessage] = []
     timeouts: Timeouts
     sandbox: Sandbox
     drive: Driving | None = None

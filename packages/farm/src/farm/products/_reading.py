@@ -187,6 +187,7 @@ def _symptoms(companion: Companion) -> Symptoms:
         hopeless={each.marker: each.message for each in failures.hopeless},
         no_licence=_any_of(failures.no_licence.markers),
         no_licence_codes=frozenset(failures.no_licence.exit_codes),
+        warnings={each.marker: each.message for each in companion.warnings},
     )
 
 

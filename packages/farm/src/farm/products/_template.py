@@ -45,7 +45,7 @@ class Timeout:
 
 @dataclass(frozen=True)
 class Symptoms:
-    """How a renderer's output and exit code show what went wrong.
+    """How a renderer's output and exit code show what went wrong, or may have.
 
     Attributes:
         failed: a line that it matches fails the claim, whatever the exit code says.
@@ -53,12 +53,15 @@ class Symptoms:
             what the expression's group of that name found.
         no_licence: a line that says that there was no licence.
         no_licence_codes: exit codes that say so.
+        warnings: lines after which frames may look otherwise than their artist means -> what to
+            tell, as for ``hopeless``.
     """
 
     failed: re.Pattern[str]
     hopeless: Mapping[re.Pattern[str], str]
     no_licence: re.Pattern[str]
     no_licence_codes: frozenset[int]
+    warnings: Mapping[re.Pattern[str], str]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from farm.runner.claim.events import (
 )
 from farm.runner.claim.joblog import ClaimLog
 from farm.runner.claim.own_names import OwnNames
-from farm.runner.claim.verdict import condemn
+from farm.runner.claim.verdict import condemn, remark
 from farm.runner.claim.watchdog import Flood, Watchdog, limit_of
 from farm.runner.failure import Failure
 from farm.runner.results.delivery import FrameFiles
@@ -114,6 +114,8 @@ class Rendering:
             failure = condemn(looked_at, self._symptoms)
             if failure and condemn(self._names.hide(looked_at), self._symptoms):
                 self.condemn(failure)
+            elif message := remark(looked_at, self._symptoms):
+                self._warn(message)
 
     def _event(self, event: Event) -> None:
         if self.condemned:
@@ -132,13 +134,17 @@ class Rendering:
             case FrameWritten():
                 self._frame_written(event)
             case Warned(message=message):
-                message = message[:_LONGEST_WARNING]
-                self._log.add(f"Warning: {message}")
-                # Each once: a scene may repeat the same at each of its frames.
-                told = list(dict.fromkeys([*self.warnings, message]))
-                self.warnings = told[:_MOST_WARNINGS]
+                self._warn(message)
             case Failed(message=message, permanent=permanent):
                 self.failure = Failure(message, permanent)
+
+    def _warn(self, message: str) -> None:
+        """Keep a message for the job's owner, once: a scene may repeat it at each of its frames."""
+        message = message[:_LONGEST_WARNING]
+        kept = list(dict.fromkeys([*self.warnings, message]))[:_MOST_WARNINGS]
+        if len(kept) > len(self.warnings):
+            self._log.add(f"Warning: {message}")
+            self.warnings = kept
 
     def _frame_written(self, event: FrameWritten) -> None:
         now = time.monotonic()

@@ -30,6 +30,14 @@ def condemn(line: str, symptoms: Symptoms) -> Failure | None:
     return None
 
 
+def remark(line: str, symptoms: Symptoms) -> str | None:
+    """Return a warning for the job's owner about a line of the renderer's output; None for none."""
+    for pattern, message in symptoms.warnings.items():
+        if found := pattern.search(line):
+            return message.format(**found.groupdict())
+    return None
+
+
 def judge(
     ended: Ended,
     failure: Failure | None,

@@ -4,7 +4,8 @@ Blender renders a missing texture in pink, a missing library as nothing, and exi
 linked libraries (also of libraries), images (single, sequence, UDIM, movie), movie clips, sounds,
 fonts, geometry caches, volumes, mesh caches, baked simulations (`farm_caches`), IES and OSL files,
 and the strips of a sequencer that takes part in the render. Skipped: packed data and unused data.
-Files that no pixel depends on (`farm_use`) may be missing.
+Files that no pixel depends on (`farm_use`) may be missing. A volume that Blender cannot read counts
+as missing: it renders nothing in its place, and prints nothing.
 """
 
 import os
@@ -37,6 +38,7 @@ class Missing(NamedTuple):
 def missing_files(scene: Any, frames: "Collection[int]", project: str) -> Missing:
     """Return the missing files. Only if there are some, the rendered data is traced."""
     missing = [each for each in _named(scene) if not _exists(each[1])]
+    missing += _unreadable_volumes()
     missing += farm_caches.missing(frames)
     if not missing:
         return Missing([], [])
@@ -52,12 +54,12 @@ def message(missing: "list[str]") -> str:
     """Return one message that lists missing files that are needed."""
     if len(missing) == 1:
         return (
-            f"The scene needs a file that is missing: {listed(missing)}. Add it, or submit with"
-            ' missing_files="warn" to render without it.'
+            f"The scene needs a file that is missing or damaged: {listed(missing)}. Add it, or"
+            ' submit with missing_files="warn" to render without it.'
         )
     return (
-        f"The scene needs {len(missing)} files that are missing: {listed(missing)}. Add them, or"
-        ' submit with missing_files="warn" to render without them.'
+        f"The scene needs {len(missing)} files that are missing or damaged: {listed(missing)}. Add"
+        ' them, or submit with missing_files="warn" to render without them.'
     )
 
 
@@ -107,6 +109,20 @@ def _named(scene: Any) -> "Iterator[tuple[Any, str]]":
                 is_reached = node in farm_use.reached(tree)
                 yield from _each(owner if is_reached else None, _path(owner, node.filepath))
     yield from _each(scene, _strips(scene))
+
+
+def _unreadable_volumes() -> "Iterator[tuple[Any, str]]":
+    """Yield volumes whose file is there but holds none. The voxels are not read for it."""
+    for volume in _used_blocks(bpy.data.volumes):
+        for path in _path(volume, volume.filepath, volume.is_sequence):
+            if _exists(path) and not _packed(volume) and not _loads(volume):
+                yield volume, path
+
+
+def _loads(volume: Any) -> bool:
+    grids = volume.grids
+    # A volume of a sequence may have none at this frame.
+    return bool(grids.load()) or volume.is_sequence or not grids.error_message
 
 
 def _each(owner: Any, paths: "Iterable[str]") -> "Iterator[tuple[Any, str]]":

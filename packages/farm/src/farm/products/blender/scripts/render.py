@@ -35,6 +35,7 @@ import bpy
 import farm_checks
 import farm_choices
 import farm_colours
+import farm_denoising
 import farm_links
 import farm_mapping
 import farm_open
@@ -110,6 +111,7 @@ def _open(options: argparse.Namespace) -> Any:
     for message in farm_links.gone(opened.gone, options.project):
         warn(message)
     farm_setup.set_device(scene, options.gpu == "true", options.gpu_devices)
+    farm_denoising.check(scene)
     farm_choices.set_size(scene, options.width, options.height)
     farm_choices.set_samples(scene, options.samples)
     farm_choices.set_tile_size(scene, options.tile_size)

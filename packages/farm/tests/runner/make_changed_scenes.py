@@ -1,0 +1,108 @@
+"""Make scenes that Blender renders otherwise than their artists mean: for `test_what_blender_says`.
+
+The last argument is the folder that they go to.
+"""
+
+import os
+import shutil
+import sys
+from typing import Any
+
+import bpy
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from runner.small_scenes import compositor, empty_scene, shader
+
+ROOT = sys.argv[-1]
+
+
+def fresh() -> tuple[Any, Any]:
+    scene, camera = empty_scene(16, 8)
+    camera.location = (0, 0, 5)
+    bpy.ops.mesh.primitive_cube_add()
+    return scene, bpy.context.object
+
+
+def save(name: str) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=os.path.join(ROOT, f"{name}.blend"), compress=False)
+
+
+def modifier() -> None:
+    _, cube = fresh()
+    cube.modifiers.new("Smooth", "CORRECTIVE_SMOOTH").rest_source = "BIND"
+    save("modifier")
+
+
+def override() -> None:
+    """An asset is changed in a shot, and then gets another name in its library."""
+    scene, cube = fresh()
+    asset = bpy.data.collections.new("Asset")
+    scene.collection.children.link(asset)
+    cube.name = "Main"
+    part = bpy.data.objects.new("Part", bpy.data.meshes.new("Part"))
+    part.parent = cube
+    for each in (cube, part):
+        asset.objects.link(each)
+    save("library")
+    scene, cube = fresh()
+    bpy.data.objects.remove(cube)
+    path = os.path.join(ROOT, "library.blend")
+    with bpy.data.libraries.load(path, link=True, relative=True) as (_, wanted):
+        wanted.collections = ["Asset"]
+    linked = wanted.collections[0]
+    scene.collection.children.link(linked)
+    mine = linked.override_hierarchy_create(scene, bpy.context.view_layer)
+    next(each for each in mine.all_objects if each.name.startswith("Main")).location.x = 3
+    save("override")
+    bpy.ops.wm.open_mainfile(filepath=path)
+    bpy.data.objects["Main"].name = "Renamed"
+    save("library")
+
+
+def volume() -> None:
+    scene, _ = fresh()
+    with open(os.path.join(ROOT, "smoke.vdb"), "wb") as file:
+        file.write(b"\0" * 64)
+    made = bpy.data.volumes.new("smoke")
+    made.filepath = os.path.join(ROOT, "smoke.vdb")
+    scene.collection.objects.link(bpy.data.objects.new("Smoke", made))
+    save("volume")
+
+
+def image() -> None:
+    _, cube = fresh()
+    path = os.path.join(ROOT, "cut.png")
+    made = bpy.data.images.new("made", 64, 64)
+    made.filepath_raw, made.file_format = path, "PNG"
+    made.save()
+    whole = os.path.join(ROOT, "whole.png")
+    shutil.copy(path, whole)
+    cube.data.materials.append(shader("pictures", bpy.data.images.load(path)))
+    save("image")
+    os.truncate(path, os.path.getsize(whole) // 2)
+
+
+def denoised() -> None:
+    """By OptiX: a number, where the Blender that makes the scene does not offer it."""
+    scene, _ = fresh()
+    scene.cycles.use_denoising = True
+    scene.cycles["denoiser"] = 2
+    save("optix")
+
+
+def composited() -> None:
+    scene, _ = fresh()
+    tree, rendered, picture = compositor(scene)
+    node = tree.nodes.new("CompositorNodeDenoise")
+    tree.links.new(rendered, node.inputs[0])
+    tree.links.new(node.outputs[0], picture)
+    save("composited")
+
+
+modifier()
+override()
+volume()
+image()
+denoised()
+composited()

@@ -1,0 +1,58 @@
+"""What Blender only prints, or does not even that, and goes on without: the job's warnings."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from blenders import Blender
+from messages import of_scene, saying, says
+
+from .conftest import HERE, Rig
+from .fake_farm import FakeFarm
+
+pytestmark = pytest.mark.every_blender
+
+
+@pytest.fixture(scope="module")
+def scenes(blender: Blender, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return blender.made_by(HERE / "make_changed_scenes.py", tmp_path_factory.mktemp("changed"))
+
+
+def render(rig: Rig, scene: str, *files: str, **params: Any) -> FakeFarm:
+    farm = rig.farm(f"{scene}.blend", [[1, 2]], files=[*files], **params)
+    assert rig.run(farm) == 0
+    return farm
+
+
+def test_a_modifier_that_does_not_work_is_told_once(rig: Rig) -> None:
+    farm = render(rig, "modifier")
+    told = saying("modifier-did-not-work", "Smooth", "Cube", "Bind data required")
+    assert of_scene(farm.frames[1].warnings) == [told], farm.log
+
+
+def test_a_dropped_override_is_told(rig: Rig) -> None:
+    farm = render(rig, "override", "library.blend")
+    assert saying("library-override-dropped", "OBMain") in farm.frames[1].warnings, farm.log
+
+
+def test_a_volume_that_cannot_be_read_is_missing(rig: Rig) -> None:
+    farm = render(rig, "volume", "smoke.vdb")
+    (finish,) = farm.finishes.values()
+    assert says(finish.message, "scene-needs-file-missing", "smoke.vdb"), farm.log
+    assert not farm.frames
+
+
+def test_a_damaged_image_is_told(rig: Rig) -> None:
+    assert of_scene(render(rig, "image", "cut.png").frames[1].warnings)
+
+
+def test_denoising_is_that_of_the_scene(rig: Rig) -> None:
+    """Or another one, with a warning; by a Blender that cannot denoise there are no frames."""
+    optix, composited = render(rig, "optix"), render(rig, "composited")
+    if optix.frames:
+        assert of_scene(optix.frames[1].warnings) == [saying("optix-replaced")]
+        assert of_scene(composited.frames[1].warnings) == []
+    else:
+        assert says(optix.finishes["c1"].message, "blender-without-denoising")
+        assert not composited.frames
+        assert says(composited.finishes["c1"].message, "compositing-without-denoising")
