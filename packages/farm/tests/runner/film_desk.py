@@ -132,9 +132,9 @@ def heard(film: Path, rate: int) -> "array[int]":
     return array("h", subprocess.run([*look, "-"], capture_output=True, check=True).stdout)
 
 
-def shades(film: Path) -> list[int]:
+def shades(film: Path, size: tuple[int, int] = (WIDTH, HEIGHT)) -> list[int]:
     """Return the grey in the middle of each frame, 0 to 255."""
-    middle = f"crop=2:2:{WIDTH // 2}:{HEIGHT // 2},format=gray"
+    middle = f"crop=2:2:{size[0] // 2}:{size[1] // 2},format=gray"
     look = ["ffmpeg", "-v", "error", "-i", str(film), "-vf", f"{middle},scale=1:1"]
     look += ["-f", "rawvideo", "-pix_fmt", "gray", "-"]
     return list(subprocess.run(look, capture_output=True, check=True).stdout)

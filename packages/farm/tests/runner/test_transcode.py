@@ -258,9 +258,7 @@ def test_a_layer_that_is_not_there_or_not_chosen(
 
 def test_only_exr_has_layers(desk: Desk) -> None:
     desk.draw(1)
-    assert says(
-        refusal(desk.run(layer=COMBINED), permanent=True), "only-openexr-images-layers-leave"
-    )
+    assert says(refusal(desk.run(layer=COMBINED), permanent=True), "only-openexr-has-layers")
 
 
 def test_a_truncated_image_with_layers_is_named(desk: Desk) -> None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import IO, Any
@@ -27,6 +27,8 @@ _SIZE = re.compile(
 _ALPHA = re.compile(r"^(rgba|bgra|argb|abgr|yuva|gbrap|ya\d|pal8)")
 _NOISE = re.compile(r"\[Parsed_showinfo_|frame= *\d+ fps=|\[libx26[45] @|\s*$")
 _PROGRESS = re.compile(r"frame=(\d+)\s*$")
+# OpenEXR's reader goes on, with black in place of what it could not read.
+_LOST = "decode_block() failed"
 _ENCODER = re.compile(r"^ V[A-Z.]{5} (\S+)", re.MULTILINE)
 
 
@@ -38,11 +40,13 @@ class Run:
         code: its exit code, negative when a signal ended it.
         images: how many images were decoded.
         lines: its last lines of output.
+        lost: a part of an image could not be read.
     """
 
     code: int
     images: int
     lines: "list[str]"
+    lost: bool = False
 
     @property
     def reason(self) -> str:
@@ -99,6 +103,7 @@ def encode(
     folder: str,
     on_image: "Callable[[int, tuple[int, int]], None]",
     on_progress: "Callable[[int], None]",
+    frames: "Iterator[bytearray] | None" = None,
 ) -> Run:
     """Run FFmpeg to its end.
 
@@ -108,16 +113,21 @@ def encode(
         on_image: called with the number of each decoded image, from 0, and its size; an exception
             that it raises ends FFmpeg.
         on_progress: called from another thread with the number of encoded frames.
+        frames: for its standard input; what they raise ends FFmpeg, and is raised here.
     """
     emit("command", line=" ".join(command))
-    process = _start(command, folder)
+    process = _start(command, folder, subprocess.PIPE if frames else subprocess.DEVNULL)
     assert process.stdout is not None
     assert process.stderr is not None
     errors = process.stderr
     reader = threading.Thread(target=_read_progress, args=(process.stdout, on_progress))
     reader.start()
+    wrong: list[BaseException] = []
+    feeder = threading.Thread(target=_feed, args=(process, frames, wrong))
+    feeder.start()
     lines: deque[str] = deque(maxlen=_KEPT_LINES)
     images = 0
+    lost = False
     try:
         for line in iter(lambda: errors.readline(_LONGEST_LINE), ""):
             if match := _SIZE.search(line):
@@ -126,6 +136,7 @@ def encode(
             elif not _NOISE.match(line):
                 print(line.rstrip(), flush=True)
                 lines.append(line)
+                lost = lost or _LOST in line
     except BaseException:
         process.kill()
         raise
@@ -133,8 +144,11 @@ def encode(
         process.stderr.close()
         code = process.wait()
         reader.join()
+        feeder.join()
         process.stdout.close()
-    return Run(code, images, list(lines))
+    if wrong:
+        raise wrong[0]
+    return Run(code, images, list(lines), lost)
 
 
 @dataclass(frozen=True)
@@ -152,14 +166,56 @@ def damage(ffmpeg: str, image: str, reading: "list[str]") -> "str | None":
         reading: arguments for its decoder.
     """
     strict = strictness(os.path.splitext(image)[1])
-    look = [ffmpeg, "-v", "error", "-nostdin", *strict, "-f", "image2", "-pattern_type", "none"]
+    look = [
+        ffmpeg,
+        "-v",
+        "error",
+        "-nostdin",
+        "-xerror",
+        *strict,
+        "-f",
+        "image2",
+        "-pattern_type",
+        "none",
+    ]
     look += reading
     done = _ask([*look, "-i", image, "-f", "null", "-"])
-    if done.returncode == 0:
-        return None
-    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    return _why(done.stderr) if done.returncode or _LOST in done.stderr else None
+
+
+def _why(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     # "[png @ 0x55...] chunk too big": the address means nothing to people.
-    return re.sub(r"^\[[^]]*\] *", "", said[0]).rstrip(".") if said else "no reason was given"
+    return re.sub(r"^\[[^]]*\] *", "", lines[0]).rstrip(".") if lines else "no reason was given"
+
+
+def decode(
+    ffmpeg: str, image: str, reading: "list[str]", has_alpha: bool
+) -> "tuple[tuple[int, int], bytearray] | str":
+    """Return an image's size, and its pixels as planes of floats; or what is wrong with it.
+
+    Parameters:
+        reading: arguments for its decoder.
+        has_alpha: so has the picture that is read: another format would cost bright colours.
+    """
+    strict = strictness(os.path.splitext(image)[1])
+    look = [ffmpeg, "-hide_banner", "-v", "info", "-nostdin", "-nostats", "-xerror", *strict]
+    look += ["-f", "image2", "-pattern_type", "none", *reading, "-i", image]
+    look += ["-vf", "showinfo=checksum=0", "-f", "rawvideo"]
+    look += ["-pix_fmt", "gbrapf32le" if has_alpha else "gbrpf32le", "-"]
+    parent = os.getpid()
+    done = subprocess.run(
+        look,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        preexec_fn=lambda: die_with_parent(parent),
+    )
+    said = done.stderr.decode("utf-8", "backslashreplace")
+    match = _SIZE.search(said)
+    if done.returncode != 0 or match is None or _LOST in said:
+        return damage(ffmpeg, image, reading) or _why(said)
+    return (int(match[1]), int(match[2])), bytearray(done.stdout)
 
 
 def look_at(ffprobe: str, image: str, reading: "list[str]") -> "Image | None":
@@ -220,12 +276,34 @@ def _read_progress(stream: "IO[str]", on_progress: "Callable[[int], None]") -> N
             on_progress(int(match[1]))
 
 
-def _start(command: "list[str]", folder: "str | None" = None) -> "subprocess.Popen[str]":
+def _feed(
+    process: "subprocess.Popen[str]",
+    frames: "Iterator[bytearray] | None",
+    wrong: "list[BaseException]",
+) -> None:
+    """Write frames to FFmpeg's standard input; what they raise goes into a list, and ends it."""
+    if frames is None or process.stdin is None:
+        return
+    try:
+        # As bytes. Closing both ends the film.
+        with process.stdin, open(process.stdin.fileno(), "wb", closefd=False) as pipe:
+            for frame in frames:
+                pipe.write(frame)
+    except BrokenPipeError:
+        pass  # It has ended, and said why.
+    except BaseException as error:
+        wrong.append(error)
+        process.kill()
+
+
+def _start(
+    command: "list[str]", folder: "str | None" = None, stdin: int = subprocess.DEVNULL
+) -> "subprocess.Popen[str]":
     parent = os.getpid()
     return subprocess.Popen(
         command,
         cwd=folder,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",

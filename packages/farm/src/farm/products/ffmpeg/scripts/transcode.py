@@ -3,7 +3,7 @@
     transcode.py --ffmpeg=FILE --sequence=PATH --project=FOLDER --output=FOLDER --partial=FOLDER
                  --frames=RANGE --listed=TEXT --start=NUMBER --codec=NAME --quality=NUMBER
                  --rate=RATE --width=PIXELS --height=PIXELS --name=TEXT --layer=TEXT
-                 --background=COLOUR --sound=PATH --sound-start=TEXT
+                 --stereo-view=TEXT --background=COLOUR --sound=PATH --sound-start=TEXT
 
 ``--frames`` are those that the runner wants to hear of; they are also those of the film, unless
 ``--listed`` is empty, when the film has all that are there. The film appears in the output folder
@@ -23,6 +23,8 @@ import re
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "shared"))
@@ -33,13 +35,9 @@ import farm_sound
 from farm_alpha import Alpha
 from farm_codecs import CODECS, Codec, even, film_size, filters, output_arguments
 from farm_events import SceneError, die_with_runner, emit, flush, progress
-from farm_images import (
-    exr_layers,
-    png_has_alpha,
-    strictness,
-    tiff_is_multiplied,
-    trouble,
-)
+from farm_frames import TO_SRGB, Frame, Source, check_size, damaged, in_order, of_one_size
+from farm_images import png_has_alpha, strictness, tiff_is_multiplied, trouble
+from farm_layers import choose, pictures_in
 from farm_script import FAILED, FULL_DISK, disk_is_full, explain, frames_of, move
 from farm_sequence import ImageSequence, SequenceError, parse_sequence
 from farm_sound import Sound
@@ -48,8 +46,6 @@ _FULL = re.compile("No space left on device|Disk quota exceeded")
 _SUSPECTS = 64
 """Images that are looked at one by one after a failure: FFmpeg decodes so far ahead at most."""
 _LINEAR = (".exr",)
-_COMBINED = "Combined"
-"""Blender's name for the picture itself, as a layer."""
 _SHOWN = 12
 
 
@@ -73,7 +69,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     texts = ["ffmpeg", "sequence", "project", "output", "partial", "frames", "listed", "name"]
-    texts += ["layer", "background", "sound", "sound-start"]
+    texts += ["layer", "stereo-view", "background", "sound", "sound-start"]
     for name in texts:
         parser.add_argument(f"--{name}", required=True)
     for name in ["start", "quality", "width", "height"]:
@@ -99,13 +95,22 @@ def _work(options: argparse.Namespace) -> None:
     print(f"{len(frames)} images: {sequence}, frames {_shown(frames)}.", flush=True)
     images = _link(options, sequence, frames)
     names = [sequence.path(each) for each in frames]
-    reading = _reading(options.layer, images[0], names[0])
-    first = farm_ffmpeg.look_at(ffprobe, images[0], reading)
-    _refuse_too_small(options, first.size if first else None)
-    alpha = _alpha(images, first is not None and first.has_alpha)
     sound = _sound(options, ffprobe, frames)
-    film = os.path.join(options.partial, f"film.{codec.extension}")
-    size = _encode(options, encoder, quality, alpha, reading, sound, images, names)
+    source = _source(options, images[0], names[0])
+    if source is None:
+        reading = _reading(options, images[0], names[0])
+        first = farm_ffmpeg.look_at(ffprobe, images[0], reading)
+        _refuse_too_small(options, first.size if first else None)
+        alpha = _alpha(images, first is not None and first.has_alpha)
+        size = _encode(options, _Film(encoder, quality, alpha, sound), reading, images, names)
+    else:
+        decoded = in_order(images, names, source.frame)
+        shown = next(decoded)
+        size = shown.size
+        _refuse_too_small(options, size)
+        alpha = Alpha.LIGHT if shown.has_alpha else Alpha.NONE
+        _encode_frames(options, _Film(encoder, quality, alpha, sound), decoded, shown, names)
+    film = _film_path(options)
     _check(farm_ffmpeg.examine(ffprobe, film), options, len(frames), size, sound)
     name = f"{options.name}.{codec.extension}"
     target = os.path.join(options.output, name)
@@ -114,6 +119,38 @@ def _work(options: argparse.Namespace) -> None:
     for frame in told:
         files = [name] if frame == told[-1] else []
         emit("frame_written", frame=frame, files=files, extra=[], seconds=seconds)
+
+
+@dataclass(frozen=True)
+class _Film:
+    """How a film is encoded; ``sound``: None for a silent one."""
+
+    encoder: str
+    quality: int
+    alpha: Alpha
+    sound: "Sound | None"
+
+    def command(self, options: argparse.Namespace, source: "list[str]") -> "list[str]":
+        """Return FFmpeg's command line; ``source``: arguments for the images."""
+        codec: Codec = CODECS[options.codec]
+        sound = self.sound
+        size = options.width, options.height
+        return [
+            *(options.ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-y", "-xerror"),
+            *("-progress", "pipe:1"),
+            *source,
+            *(sound.inputs() if sound else ()),
+            *("-vf", filters(codec, self.quality, self.alpha, options.background, *size)),
+            *output_arguments(
+                codec, self.encoder, self.quality, sound.outputs(codec.extension) if sound else []
+            ),
+            _film_path(options),
+        ]
+
+
+def _film_path(options: argparse.Namespace) -> str:
+    codec: Codec = CODECS[options.codec]
+    return os.path.join(options.partial, f"film.{codec.extension}")
 
 
 def _find(options: argparse.Namespace) -> "tuple[ImageSequence, list[int]]":
@@ -182,43 +219,49 @@ def _link(options: argparse.Namespace, sequence: ImageSequence, frames: "list[in
         name = sequence.path(frame)
         image = os.path.join(options.project, name)
         if why := trouble(image):
-            raise _damaged(name, why)
+            raise damaged(name, why)
         link = os.path.join(folder, f"{number:08d}{sequence.suffix}")
         os.symlink(image, link)
         links.append(link)
     return links
 
 
-def _reading(layer: str, image: str, name: str) -> "list[str]":
-    """Return FFmpeg's arguments for reading images.
+def _source(options: argparse.Namespace, image: str, name: str) -> "Source | None":
+    """Return where frames come from that must be decoded one by one; None for others.
 
     Parameters:
-        layer: of the film; "" for the picture itself.
         image: the first one; ``name``: what people call it.
 
     Raises:
-        SceneError: it has no such layer, or several and none is the picture itself.
+        SceneError: only OpenEXR has what is asked for.
     """
     if not image.endswith(_LINEAR):
-        if layer:
-            raise SceneError(f"Only OpenEXR images have layers. Leave 'layer' out for {name}.")
-        return []
-    layers = exr_layers(image)
-    combined = [each for each in layers if each.rpartition(".")[2] == _COMBINED]
-    if layer and layer not in layers:
-        raise SceneError(f"{name} has no layer '{layer}'. It has: {_listed(layers)}.")
-    if not layer and layers and "" not in layers:
-        if len(combined or layers) > 1:
+        if options.layer or options.stereo_view:
             raise SceneError(
-                f"{name} has several layers: {_listed(layers)}. Set 'layer' to one of them."
+                f"Only OpenEXR images have layers and views. Leave 'layer' and 'stereo_view' out"
+                f" for {name}."
             )
-        layer = (combined or layers)[0]
-    chosen = ["-layer", layer] if layer else []
-    return [*chosen, "-apply_trc", "iec61966_2_1"]
+        return None
+    if pictures_in(image).parts == 1:
+        return None
+    return Source(options.ffmpeg, options.layer, options.stereo_view, options.partial)
 
 
-def _listed(layers: "list[str]") -> str:
-    return ", ".join(f"'{each}'" for each in layers[:_SHOWN]) or "none with colours"
+def _reading(options: argparse.Namespace, image: str, name: str) -> "list[str]":
+    """Return FFmpeg's arguments for reading images that have one part each.
+
+    Parameters:
+        image: the first one; ``name``: what people call it.
+
+    Raises:
+        SceneError: it has no such layer or view, or several and none is the picture itself.
+    """
+    if not image.endswith(_LINEAR):
+        return []
+    found = pictures_in(image)
+    if not found.all and not options.layer and not options.stereo_view:
+        return list(TO_SRGB)
+    return [*choose(found, options.layer, options.stereo_view, name).reading, *TO_SRGB]
 
 
 def _alpha(images: "list[str]", has_it: bool) -> Alpha:
@@ -256,11 +299,8 @@ def _refuse_too_small(options: argparse.Namespace, image: "tuple[int, int] | Non
 
 def _encode(
     options: argparse.Namespace,
-    encoder: str,
-    quality: int,
-    alpha: Alpha,
+    film: "_Film",
     reading: "list[str]",
-    sound: "Sound | None",
     images: "list[str]",
     names: "list[str]",
 ) -> "tuple[int, int]":
@@ -268,49 +308,70 @@ def _encode(
 
     Parameters:
         reading: arguments for the images' decoder.
-        sound: of the film; None for a silent one.
         names: of the images, for people.
 
     Raises:
         SceneError: FFmpeg fails, or the images differ in size.
     """
-    codec: Codec = CODECS[options.codec]
     suffix = os.path.splitext(images[0])[1]
-    command = [
-        *(options.ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-y", *strictness(suffix)),
-        *("-progress", "pipe:1"),
+    source = [
+        *strictness(suffix),
         *("-f", "image2", "-pattern_type", "sequence", "-start_number", "0"),
         *("-framerate", str(options.rate)),
         *reading,
         # Relative: a "%" in the name of a folder would be taken for a number as well.
         *("-i", f"%08d{suffix}"),
-        *(sound.inputs() if sound else ()),
-        "-vf",
-        filters(codec, quality, alpha, options.background, options.width, options.height),
-        *output_arguments(codec, encoder, quality, sound.outputs(codec.extension) if sound else []),
-        os.path.join(options.partial, f"film.{codec.extension}"),
     ]
     sizes: list[tuple[int, int]] = []
 
     def on_image(number: int, size: "tuple[int, int]") -> None:
         sizes.append(size)
-        if size != sizes[0]:
-            raise SceneError(
-                f"{names[number]} has {size[0]}x{size[1]} pixels, but {names[0]} has"
-                f" {sizes[0][0]}x{sizes[0][1]}: all images of a film must have the same size."
-            )
+        check_size(size, names[number], sizes[0], names[0])
 
     done = farm_ffmpeg.encode(
-        command,
+        film.command(options, source),
         os.path.dirname(images[0]),
         on_image,
         lambda encoded: progress(min(100.0, 100 * encoded / len(images))),
     )
-    if done.code != 0:
+    if done.code != 0 or done.lost:
         raise _failure(done, options, reading, images, names)
     if len(sizes) != len(images):
         raise SceneError(f"FFmpeg read only {len(sizes)} of {len(images)} images.", False)
     return sizes[0]
+
+
+def _encode_frames(
+    options: argparse.Namespace,
+    film: "_Film",
+    frames: "Iterator[Frame]",
+    first: Frame,
+    names: "list[str]",
+) -> None:
+    """Write the film of frames that are decoded one by one.
+
+    Parameters:
+        first: comes before the other frames.
+        names: of the images, for people.
+
+    Raises:
+        SceneError: FFmpeg fails, or an image is damaged or differs in size.
+    """
+    source = [
+        *("-f", "rawvideo", "-pixel_format", first.format),
+        *("-video_size", _pixels(first.size), "-framerate", str(options.rate), "-i", "pipe:0"),
+    ]
+    done = farm_ffmpeg.encode(
+        film.command(options, source),
+        options.partial,
+        lambda _number, _size: None,
+        lambda encoded: progress(min(100.0, 100 * encoded / len(names))),
+        of_one_size(frames, first, names),
+    )
+    if done.code != 0:
+        raise _failure(done, options, [], [], [])
+    if done.images != len(names):
+        raise SceneError(f"FFmpeg read only {done.images} of {len(names)} images.", False)
 
 
 def _failure(
@@ -322,15 +383,11 @@ def _failure(
 ) -> SceneError:
     if any(_FULL.search(line) for line in done.lines) or disk_is_full(options.partial):
         return SceneError(FULL_DISK, False)
-    suspects = slice(done.images, done.images + _SUSPECTS)
+    suspects = slice(0 if done.lost else done.images, done.images + _SUSPECTS)
     for image, name in zip(images[suspects], names[suspects], strict=True):
-        if done.code > 0 and (why := farm_ffmpeg.damage(options.ffmpeg, image, reading)):
-            return _damaged(name, why)
+        if done.code >= 0 and (why := farm_ffmpeg.damage(options.ffmpeg, image, reading)):
+            return damaged(name, why)
     return SceneError(done.reason, False)
-
-
-def _damaged(name: str, why: str) -> SceneError:
-    return SceneError(f"{name} is damaged or not a complete image ({why}).")
 
 
 def _check(
