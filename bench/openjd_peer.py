@@ -105,15 +105,15 @@ class Peer:
         command = [self._python, str(_SCRIPT), "run", str(template)]
         for name, value in values.items():
             command += ["-p", f"{name}={value}"]
-        with tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as output:
             start = time.perf_counter()
-            process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
             with Watched(psutil.Process(process.pid)) as watched:
                 # Not process.wait(): only this tells what it and its descendants have used.
                 _, status, used = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             seconds = time.perf_counter() - start
             if process.returncode:
-                said.seek(0)
-                raise RuntimeError(f"openjd run failed: {said.read()[-2000:].decode()}")
+                output.seek(0)
+                raise RuntimeError(f"openjd run failed: {output.read()[-2000:].decode()}")
         return Run(tasks, seconds, used.ru_utime + used.ru_stime, watched.memory)

@@ -206,6 +206,6 @@ def _explain(which: str, found: Run, flush: float | None) -> str:
     if flush is not None:
         parts[f"{_FLUSHES} flushes to the disk"] = _FLUSHES * flush
     ordered = sorted(parts.items(), key=lambda part: -part[1])
-    told = ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in ordered)
+    listed = ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in ordered)
     each = found.seconds / found.tasks * 1000
-    return f"{which}: of the farm's {each:.1f} ms a task (parts may overlap): {told}."
+    return f"{which}: of the farm's {each:.1f} ms a task (parts may overlap): {listed}."

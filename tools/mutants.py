@@ -37,7 +37,7 @@ from tools.mutations import Mutant, mutants
 
 _ROOT = Path(__file__).parents[1]
 _CHOSEN = _ROOT / "tools" / "mutants.toml"
-_SAID = "said.txt"
+_OUTPUT = "output.txt"
 _LEAST_SECONDS = 20.0
 """A change that makes tests take so much longer than three times the usual is noticed."""
 
@@ -117,9 +117,9 @@ def _passes(
     if process == 0:
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        said = os.open(temporary.with_name(_SAID), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        output = os.open(temporary.with_name(_OUTPUT), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for descriptor in (1, 2):
-            os.dup2(said, descriptor)
+            os.dup2(output, descriptor)
         os.environ |= {
             "PYTHONPATH": str(path),
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -171,8 +171,8 @@ def _who_runs(
     settings.write_text(f"[run]\ndata_file = {data}\ninclude = {changed.module}\n")
     counted = ["--cov", f"--cov-config={settings}", "--cov-context=test", "--cov-report="]
     if not changed.passes([*command, *counted, *trial.tests], 3600, _Stopwatch(times)):
-        said = (folder / _SAID).read_text(errors="replace")
-        sys.exit(f"{said}\n{trial.module.name}: the tests fail without any change.")
+        output = (folder / _OUTPUT).read_text(errors="replace")
+        sys.exit(f"{output}\n{trial.module.name}: the tests fail without any change.")
     taken: dict[str, int] = json.loads(times.read_text())
     found = coverage.CoverageData(str(data))
     found.read()

@@ -76,9 +76,9 @@ class TemporaryPostgres:
                 return
             except psycopg.OperationalError as error:
                 if time.monotonic() > until or self._keeper.poll() is not None:
-                    said = (self._folder / "log").read_text()
+                    log = (self._folder / "log").read_text()
                     self.close()
-                    raise NoPostgresError(f"PostgreSQL does not start: {said}") from error
+                    raise NoPostgresError(f"PostgreSQL does not start: {log}") from error
                 time.sleep(0.02)
 
     def url(self, database: str) -> str:

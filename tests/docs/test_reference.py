@@ -15,7 +15,7 @@ import typer
 import yaml
 from envoy.cli import commands as envoy_cli
 from envoy.config import Settings as EnvoySettings
-from envoy.process.said import Reason
+from envoy.process.status_messages import Reason
 from farm import cli as farm_cli
 from farm.api import runner
 from farm.api.app import create_app

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from blake3 import blake3
-from envoy.process.said import Reason
+from envoy.process.status_messages import Reason
 from envoy_fake_farm import FakeFarm
 from envoy_faults import Fault
 from envoy_start import Start

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 from envoy.journal import Download
-from envoy.process.said import Reason
+from envoy.process.status_messages import Reason
 from envoy.watch.writing import PartFile
 from envoy_fake_farm import EMAIL
 from envoy_faults import Fault

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from envoy.process.said import Reason
+from envoy.process.status_messages import Reason
 from envoy.watch.writing import PartFile
 from envoy_start import Start
 from envoy_studio import Studio, settled, until, waits_for

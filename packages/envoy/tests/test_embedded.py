@@ -16,7 +16,7 @@ import pytest
 from envoy.config import Settings
 from envoy.main import running
 from envoy.process.listening import listen
-from envoy.process.said import Reason
+from envoy.process.status_messages import Reason
 from envoy_studio import until
 
 FARM = """

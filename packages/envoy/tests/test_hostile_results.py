@@ -4,7 +4,7 @@ import time
 
 import hostile_answers as answers
 import pytest
-from envoy.process.said import Reason
+from envoy.process.status_messages import Reason
 from envoy_faults import Fault
 from envoy_studio import Studio, settled, until, waits_for
 from farm_protocol.backoff import BackOff

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from envoy.process.said import Reason
+from envoy.process.status_messages import Reason
 from envoy_fake_farm import EMAIL
 from envoy_faults import Fault
 from envoy_studio import Studio, until

@@ -9,7 +9,7 @@ from pathlib import Path
 from signal import Signals
 
 import pytest
-from envoy.process.said import Reason
+from envoy.process.status_messages import Reason
 from envoy_fake_farm import EMAIL
 from envoy_faults import Fault
 from envoy_machine import Machine

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 import pytest
-from envoy.process.said import Reason
+from envoy.process.status_messages import Reason
 from envoy_fake_farm import EMAIL
 from envoy_faults import Fault
 from envoy_start import Start

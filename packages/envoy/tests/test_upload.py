@@ -11,7 +11,7 @@ import envoy.upload.hash_cache
 import envoy.upload.transfer
 import pytest
 from blake3 import blake3
-from envoy.process.said import Reason
+from envoy.process.status_messages import Reason
 from envoy_fake_farm import EMAIL, PASSWORD
 from envoy_faults import Fault
 from envoy_start import Start

@@ -237,8 +237,8 @@ def _unusable(folder: Path, error: OSError) -> StartError:
 
 def _who(settings: Settings) -> str:
     try:
-        told = json.loads(read_regular(settings.running_path))
-        return f" (process {int(told['pid'])}, http://localhost:{int(told['port'])})"
+        running = json.loads(read_regular(settings.running_path))
+        return f" (process {int(running['pid'])}, http://localhost:{int(running['port'])})"
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return ""
 

@@ -76,21 +76,21 @@ def test_a_blocked_job_names_one_that_failed_or_was_stopped(nodes: list[Node]) -
     ended = {n.name for n in nodes if n.state in (JobState.FAILED, JobState.STOPPED)}
     for each in review(nodes):
         if each.event is Event.DEPENDENCY_LOST:
-            assert each.said.message.split("'")[1] in ended
+            assert each.status.message.split("'")[1] in ended
 
 
 def test_what_a_job_says() -> None:
     running, pending = JobState.RUNNING, JobState.PENDING
-    assert review(chain(running, pending))[0].said.message == saying("waiting-for-jobs", "job 0")
-    assert [each.said.message for each in review(chain(JobState.FAILED, pending, pending))] == [
+    assert review(chain(running, pending))[0].status.message == saying("waiting-for-jobs", "job 0")
+    assert [each.status.message for each in review(chain(JobState.FAILED, pending, pending))] == [
         saying("job-blocked-by", "job 0"),
         saying("job-blocked-by", "job 0", "job 1"),
     ]
-    stopped = review(chain(JobState.STOPPED, pending))[0].said.message
+    stopped = review(chain(JobState.STOPPED, pending))[0].status.message
     assert stopped == saying("job-blocked-by", "job 0", "stopped")
     many = [Node(str(n), f"job {n}", running, []) for n in range(9)]
     last = Node("z", "z", pending, [node.id for node in many])
-    message = review([last, *many])[0].said.message
+    message = review([last, *many])[0].status.message
     assert message == saying("waiting-for-jobs", *(f"job {n}" for n in range(5)), 4)
     assert many[5].name not in message
 
@@ -113,5 +113,5 @@ def test_a_second_look_finds_nothing_new(nodes: list[Node]) -> None:
     for each in review(nodes):
         node = known[each.job_id]
         state = next_state(node.state, each.event)
-        known[node.id] = replace(node, state=state, said=each.said)
+        known[node.id] = replace(node, state=state, status=each.status)
     assert review(known[node.id] for node in nodes) == []

@@ -42,16 +42,16 @@ def is_one_of(name: str, pattern: str) -> bool:
 
     Linear in both: names are untrusted.
     """
-    told = _pattern(pattern)
-    return told is not None and told.fits(name)
+    parsed = _pattern(pattern)
+    return parsed is not None and parsed.fits(name)
 
 
 def beginning(pattern: str) -> str | None:
     """Return the common prefix of all names that a name stands for; None if it stands only for
     itself.
     """
-    told = _pattern(pattern)
-    return told.before if told else None
+    parsed = _pattern(pattern)
+    return parsed.before if parsed else None
 
 
 class Names:
@@ -70,12 +70,12 @@ class Names:
         Frames are looked up. For other patterns, the names with the same beginning or with the same
         ending are compared, whichever are fewer.
         """
-        told = _pattern(pattern)
-        if told is None:
+        parsed = _pattern(pattern)
+        if parsed is None:
             return iter(())
-        if told.between is _NUMBER:
-            return iter(self._frames.get((told.before, told.after), ()))
-        return filter(told.fits, self._like(told))
+        if parsed.between is _NUMBER:
+            return iter(self._frames.get((parsed.before, parsed.after), ()))
+        return filter(parsed.fits, self._like(parsed))
 
     def _like(self, pattern: _Pattern) -> Iterable[str]:
         begin = _those(self._names, pattern.before)
@@ -94,8 +94,8 @@ class Names:
         # between it and the last dot.
         found = defaultdict(list)
         for name in self._names:
-            if told := _frame(name):
-                found[told.before, told.after].append(name)
+            if parsed := _frame(name):
+                found[parsed.before, parsed.after].append(name)
         return dict(found)
 
 

@@ -254,8 +254,8 @@ class _Asking:
                     extensions={"trace": _refuse_strangers},
                 )
             if answer.status_code == 401 and _is_strict(answer.json()):
-                told = str(answer.json().get("message", ""))
-                _fail(fault or f"{told} Name that folder with --data-dir.")
+                message = str(answer.json().get("message", ""))
+                _fail(fault or f"{message} Name that folder with --data-dir.")
             if answer.status_code == 500:
                 _fail(str(answer.json()["message"]))
             answer.raise_for_status()

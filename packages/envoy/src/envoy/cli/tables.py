@@ -58,11 +58,11 @@ def _messages(submission: SubmissionView) -> list[str]:
     project = submission.project
     downloads = submission.downloads
     of_project = [submission.message, *submission.warnings, downloads.message]
-    said = [(project, message) for message in of_project]
+    rows = [(project, message) for message in of_project]
     for job in submission.jobs:
         of_job = [job.message, *job.warnings]
-        said += [(f"{project}, {job.name}", message) for message in of_job]
-    return list(dict.fromkeys(f"{who}: {message}" for who, message in said if message))
+        rows += [(f"{project}, {job.name}", message) for message in of_job]
+    return list(dict.fromkeys(f"{who}: {message}" for who, message in rows if message))
 
 
 def _rows(submission: SubmissionView) -> list[tuple[str, ...]]:

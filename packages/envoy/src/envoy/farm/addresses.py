@@ -61,11 +61,11 @@ def ticket_url(farm: str, ticket: str, reach: Reach) -> tuple[httpx.URL, bool]:
     """
     own = httpx.URL(farm)
     try:
-        told = httpx.URL(ticket)
-        url = own.join(told)
+        address = httpx.URL(ticket)
+        url = own.join(address)
     except httpx.InvalidURL as error:
         raise faulty("The farm gave an invalid address for a file.", may_pass=False) from error
-    if told.userinfo:
+    if address.userinfo:
         # It would be sent as a password, to the farm's own host in place of the access key.
         raise faulty("The farm gave an invalid address for a file.", may_pass=False)
     if (url.scheme, url.netloc) == (own.scheme, own.netloc):

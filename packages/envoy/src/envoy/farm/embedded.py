@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from envoy.errors import EnvoyError
 from envoy.farm.client import FarmClient
-from envoy.process.said import Reason, Said
+from envoy.process.status_messages import Reason, StatusMessage
 from envoy.process.threads import in_thread
 from envoy.process.waiting import WaitingRoom, pause_seconds
 
@@ -101,7 +101,7 @@ class EmbeddedFarm:
                 url, gone = await self._adopt() or await self._launch()
             except (FarmStartError, OSError) as error:
                 failures += 1
-                said = Said(
+                status = StatusMessage(
                     f"The farm on this machine cannot start: {error} Trying again.",
                     Reason.FARM_STARTING,
                 )
@@ -112,12 +112,12 @@ class EmbeddedFarm:
                 await gone()
                 self._farm.set_url("")
                 failures = 1 if clock() - began > STEADY_SECONDS else failures + 1
-                said = Said(
+                status = StatusMessage(
                     "The farm on this machine has stopped; starting it again.",
                     Reason.FARM_STARTING,
                 )
             self._process = self._adopted = None
-            self._waiting.tell(_WHO, said)
+            self._waiting.tell(_WHO, status)
             await asyncio.sleep(pause_seconds(failures))
 
     async def _adopt(self) -> tuple[str, Callable[[], Awaitable[None]]] | None:
@@ -141,7 +141,7 @@ class EmbeddedFarm:
 
     async def _launch(self) -> tuple[str, Callable[[], Awaitable[None]]]:
         """Start a farm; returns its address once it answers, and how to await its end."""
-        starting = Said("The farm on this machine is starting.", Reason.FARM_STARTING)
+        starting = StatusMessage("The farm on this machine is starting.", Reason.FARM_STARTING)
         self._waiting.tell(_WHO, starting)
         self._folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         log = _open_log(self._log_path)
@@ -185,15 +185,15 @@ class EmbeddedFarm:
 def _announced(folder: Path) -> Adopted | None:
     """Return the farm announced by a ``farm.json`` of this user."""
     try:
-        told = Announcement.read(folder)
+        announcement = Announcement.read(folder)
         owner = (folder / "farm.json").stat().st_uid
     except OSError:
         return None
     is_own = sys.platform == "win32" or owner == os.geteuid()
     # Signals to 0, 1 and negative numbers would reach other processes.
-    if told is None or not is_own or not told.secret or told.pid <= 1:
+    if announcement is None or not is_own or not announcement.secret or announcement.pid <= 1:
         return None
-    return Adopted(Identity(told.url, folder, told.secret), told.pid)
+    return Adopted(Identity(announcement.url, folder, announcement.secret), announcement.pid)
 
 
 async def _pump(output: asyncio.StreamReader, log: BinaryIO, ready: asyncio.Future[str]) -> None:

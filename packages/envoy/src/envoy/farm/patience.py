@@ -11,7 +11,7 @@ from farm_protocol.errors import ErrorCode
 
 from envoy.errors import FarmAnswerError, FarmUnreachableError, NotSignedInError, OtherAccountError
 from envoy.farm.client import FarmClient
-from envoy.process.said import Said, reason_of
+from envoy.process.status_messages import StatusMessage, reason_of
 from envoy.process.waiting import WaitingRoom, farm_pause_seconds
 
 T = TypeVar("T")
@@ -65,18 +65,18 @@ class Patience:
                 except NotSignedInError as error:
                     if isinstance(error, OtherAccountError) and not self._waits_for_account:
                         raise
-                    said = Said(str(error), reason_of(error))
+                    status = StatusMessage(str(error), reason_of(error))
                 except FarmAnswerError as error:
                     if error.status == 401:
                         if self._farm.sign_ins != sign_ins:
                             continue  # It was about the previous key, which a login has replaced.
-                        said = Said(sign_in_again(error), reason_of(error))
+                        status = StatusMessage(sign_in_again(error), reason_of(error))
                     elif error.may_pass and error.body.code != ErrorCode.HASH_MISMATCH:
                         failures += 1
                         if failures == self._most_failures:
                             raise
                         pause = farm_pause_seconds(failures)
-                        said = Said(f"{error} Trying again.", reason_of(error))
+                        status = StatusMessage(f"{error} Trying again.", reason_of(error))
                     else:
                         raise
                 except FarmUnreachableError as error:
@@ -84,8 +84,8 @@ class Patience:
                     if failures == self._most_failures:
                         raise
                     pause = farm_pause_seconds(failures)
-                    said = Said(f"{error} Trying again.", reason_of(error))
-                self._waiting.tell(self._who, said)
+                    status = StatusMessage(f"{error} Trying again.", reason_of(error))
+                self._waiting.tell(self._who, status)
                 await self._waiting.pause(pause)
         finally:
             self._waiting.clear(self._who)

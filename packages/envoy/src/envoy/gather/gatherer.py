@@ -117,9 +117,9 @@ class Gatherer:
         takes = {"on": wanted is not False, "asked": wanted is True, "off": False}[self._mode]
         policy = Policy(takes, self._folders)
         found = _gather(scenes, files, project, local_root, self._tracer, policy)
-        for remote, told in found.maps.items():
-            local = self._keep(told)
-            found.files.append(UploadFile(remote, str(local), len(told), str(self._maps)))
+        for remote, content in found.maps.items():
+            local = self._keep(content)
+            found.files.append(UploadFile(remote, str(local), len(content), str(self._maps)))
         return found
 
     def forget(self) -> None:
@@ -127,12 +127,12 @@ class Gatherer:
         for each in self._maps.glob("*.json"):
             each.unlink(missing_ok=True)
 
-    def _keep(self, told: bytes) -> Path:
+    def _keep(self, content: bytes) -> Path:
         # Waiting submissions may share a map.
-        place = self._maps / f"{short_hash(told.decode())}.json"
+        place = self._maps / f"{short_hash(content.decode())}.json"
         self._maps.mkdir(mode=FOLDER_MODE, exist_ok=True)
         with open(place, "wb", opener=open_private) as file:
-            file.write(told)
+            file.write(content)
         return place
 
 

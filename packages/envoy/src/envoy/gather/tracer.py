@@ -101,15 +101,15 @@ class Tracer:
                 start_new_session=True,
             ) as process:
                 try:
-                    said, wrong = process.communicate(question, SECONDS * len(blends) + _GRACE)
+                    output, wrong = process.communicate(question, SECONDS * len(blends) + _GRACE)
                 finally:
                     _end(process)
-            if process.returncode or len(said) > _MOST_ANSWER:
+            if process.returncode or len(output) > _MOST_ANSWER:
                 last = wrong.decode(errors="replace").strip().rpartition("\n")[2]
                 raise TracerError(last or f"the program ended with {process.returncode}")
-            answer = TraceAnswer.model_validate_json(said)
+            answer = TraceAnswer.model_validate_json(output)
             return {
-                **{blend: tuple(told) for blend, told in answer.usages.items()},
+                **{blend: tuple(files) for blend, files in answer.usages.items()},
                 **answer.failures,
             }
         except (OSError, subprocess.SubprocessError, ValueError) as error:

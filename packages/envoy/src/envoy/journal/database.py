@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from farm_protocol.private import FOLDER_MODE, open_private
 
 from envoy.errors import StartError
-from envoy.process.said import Reason, Said
+from envoy.process.status_messages import Reason, StatusMessage
 
 Row = TypeVar("Row")
 
@@ -141,9 +141,9 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, sqlite3.Error) and code is not None and code & 0xFF in _PASSING
 
 
-def cannot_write(error: BaseException) -> Said:
+def cannot_write(error: BaseException) -> StatusMessage:
     """Return what there is to say of a temporary error."""
-    return Said(
+    return StatusMessage(
         f"Envoy cannot write its journal ({error}). Make room on the disk of its data"
         " folder. Envoy then continues by itself.",
         Reason.JOURNAL,

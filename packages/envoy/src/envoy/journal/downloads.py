@@ -11,7 +11,7 @@ from farm_protocol.jobs import Job
 from envoy.journal.damage import Damage
 from envoy.journal.database import Database
 from envoy.journal.places import place_of
-from envoy.process.said import NOTHING, Reason, Said
+from envoy.process.status_messages import NO_MESSAGE, Reason, StatusMessage
 
 MOST_RESULTS = 1_000_000
 """Of one entry and its watches; what a farm tells of more is left out."""
@@ -46,7 +46,7 @@ class NewDownload:
     relative: str
     hash: str
     size: int
-    refusal: Said | None = None
+    refusal: StatusMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,9 +278,9 @@ class Downloads:
 
         It may have been lost to the farm while its last bytes were on their way.
         """
-        self._settle(download, DownloadState.DONE, NOTHING, mtime_ns, DownloadState.FAILED)
+        self._settle(download, DownloadState.DONE, NO_MESSAGE, mtime_ns, DownloadState.FAILED)
 
-    def failed(self, download: Download, why: Said) -> None:
+    def failed(self, download: Download, why: StatusMessage) -> None:
         """Record that this result cannot be had."""
         self._settle(download, DownloadState.FAILED, why, 0)
 
@@ -317,7 +317,7 @@ class Downloads:
         self,
         download: Download,
         state: DownloadState,
-        said: Said,
+        status: StatusMessage,
         mtime_ns: int,
         also_from: DownloadState = DownloadState.PENDING,
     ) -> None:
@@ -328,8 +328,8 @@ class Downloads:
                 " WHERE id = :id AND hash = :hash AND state IN (:pending, :also_from)",
                 {
                     "state": state,
-                    "message": said.message,
-                    "reason": said.reason,
+                    "message": status.message,
+                    "reason": status.reason,
                     "mtime_ns": mtime_ns,
                     "id": download.id,
                     "hash": download.hash,
@@ -364,13 +364,13 @@ def _record_jobs(
 
 
 def _room_for_jobs(connection: sqlite3.Connection, account: str, farm: str, entry_id: str) -> int:
-    for told, known in connection.execute(
+    for submitted, known in connection.execute(
         "SELECT CASE WHEN json_valid(spec) THEN json_array_length(spec, '$.jobs') END,"
         " (SELECT count(*) FROM jobs WHERE entry_id = entries.id) FROM entries"
         " WHERE id = ? AND account = ? AND farm IN ('', ?)",
         (entry_id, account, farm),
     ):
-        return int(told or 0) - int(known)
+        return int(submitted or 0) - int(known)
     return 0
 
 
@@ -401,7 +401,7 @@ def _record(connection: sqlite3.Connection, output: NewDownload) -> tuple[int, D
             "UPDATE downloads SET state = ? WHERE place = ? AND entry_id <> ? AND +state = ?",
             (DownloadState.REPLACED, place, output.entry_id, DownloadState.PENDING),
         )
-    said = output.refusal or NOTHING
+    status = output.refusal or NO_MESSAGE
     ((row_id,),) = connection.execute(
         "INSERT INTO downloads (entry_id, folder, relative, place, hash, size, state,"
         " message, reason, written_mtime_ns)"
@@ -419,8 +419,8 @@ def _record(connection: sqlite3.Connection, output: NewDownload) -> tuple[int, D
             "hash": output.hash,
             "size": output.size,
             "state": state,
-            "message": said.message,
-            "reason": said.reason,
+            "message": status.message,
+            "reason": status.reason,
         },
     ).fetchall()
     return int(row_id), state
@@ -435,9 +435,9 @@ def _place(connection: sqlite3.Connection, output: NewDownload) -> str:
     return place_of(real or output.folder, output.relative)
 
 
-def no_longer(relative: str) -> Said:
+def no_longer(relative: str) -> StatusMessage:
     """Return what there is to say of a result that was deleted before it could be fetched."""
-    return Said(f"The farm no longer has {relative}.", Reason.GONE)
+    return StatusMessage(f"The farm no longer has {relative}.", Reason.GONE)
 
 
 def _feed(account: str, farm: str) -> str:

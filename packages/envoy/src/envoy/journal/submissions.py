@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from envoy.journal.damage import Damage
 from envoy.journal.database import Database
-from envoy.process.said import NOTHING, Reason, Said
+from envoy.process.status_messages import NO_MESSAGE, Reason, StatusMessage
 
 
 class EntryState(StrEnum):
@@ -119,9 +119,9 @@ class Entry:
     reason: Reason = Reason.NONE
 
     @property
-    def said(self) -> Said:
+    def status(self) -> StatusMessage:
         """The message with its reason."""
-        return Said(self.message, self.reason)
+        return StatusMessage(self.message, self.reason)
 
     def is_for(self, farm: str) -> bool:
         """Return whether a farm may get this entry."""
@@ -247,16 +247,18 @@ class Submissions:
         """Return the newest entries, newest first."""
         return self._select("ORDER BY position DESC LIMIT ?", (most,))
 
-    def set_state(self, entry_id: str, state: EntryState, said: Said = NOTHING) -> bool:
+    def set_state(
+        self, entry_id: str, state: EntryState, status: StatusMessage = NO_MESSAGE
+    ) -> bool:
         """Record an entry's state; returns False when it was stopped, which is final."""
         with self._database.transaction() as connection:
             changed = connection.execute(
                 "UPDATE entries SET state = ?, message = ?, reason = ? WHERE id = ? AND state <> ?",
-                (state, valid_text(said.message), said.reason, entry_id, EntryState.STOPPED),
+                (state, valid_text(status.message), status.reason, entry_id, EntryState.STOPPED),
             )
             return changed.rowcount > 0
 
-    def stop(self, entry_id: str, why: Said) -> bool:
+    def stop(self, entry_id: str, why: StatusMessage) -> bool:
         """Record that an entry was stopped; returns False unless it was uploading."""
         with self._database.transaction(durable=True) as connection:
             changed = connection.execute(

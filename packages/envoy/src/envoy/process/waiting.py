@@ -5,7 +5,7 @@ import random
 
 from farm_protocol.backoff import BackOff
 
-from envoy.process.said import NOTHING, Said
+from envoy.process.status_messages import NO_MESSAGE, StatusMessage
 
 _PAUSES = BackOff(0.25, 15.0)
 
@@ -24,21 +24,21 @@ class WaitingRoom:
     """Each part of Envoy reports here what it waits for; all are woken when that may have come."""
 
     def __init__(self) -> None:
-        self._said: dict[str, Said] = {}
+        self._messages: dict[str, StatusMessage] = {}
         self._bell = asyncio.Event()
 
     @property
-    def said(self) -> Said:
+    def status(self) -> StatusMessage:
         """The oldest of what was reported that is still true."""
-        return next(iter(self._said.values()), NOTHING)
+        return next(iter(self._messages.values()), NO_MESSAGE)
 
-    def tell(self, who: str, said: Said) -> None:
+    def tell(self, who: str, status: StatusMessage) -> None:
         """Report that ``who`` waits, and for what."""
-        self._said[who] = said
+        self._messages[who] = status
 
     def clear(self, who: str) -> None:
         """Report that ``who`` no longer waits."""
-        self._said.pop(who, None)
+        self._messages.pop(who, None)
 
     def wake_all(self) -> None:
         """End all pauses now: somebody has signed in, or the farm is back."""

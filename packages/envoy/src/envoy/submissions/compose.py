@@ -114,9 +114,9 @@ def _output_folder(body: SubmitBody, project: str, name: str, errors: Errors) ->
 def _old_output_folder(body: SubmitBody, project: str) -> str:
     """Return the folder that old clients name in each job, if they do; the first one counts."""
     for job in body.project_request.jobs:
-        told = job.params.get("output_dir_name")
-        if isinstance(told, str) and told.strip("/"):
-            clean = told.strip("/")
+        named = job.params.get("output_dir_name")
+        if isinstance(named, str) and named.strip("/"):
+            clean = named.strip("/")
             inside = clean.startswith(f"{project}/")
             return clean if inside else f"{project}/{RESULTS_FOLDER}/{clean}"
     return ""

@@ -47,13 +47,13 @@ async def require(
         for path in certain
     }
     for index, job in enumerate(jobs):
-        told = list(lost[job.path]) if _is_certain(job) else []
-        if told:
-            told.append(
+        messages = list(lost[job.path]) if _is_certain(job) else []
+        if messages:
+            messages.append(
                 'The frames need these files. Put them there, or submit with missing_files="warn"'
                 " to render without them."
             )
-            errors[f"jobs[{index}].path"] = told
+            errors[f"jobs[{index}].path"] = messages
     if errors:
         raise InvalidRequestError(errors)
 

@@ -17,7 +17,7 @@ from envoy.farm.client import EMBEDDED, FarmClient
 from envoy.farm.patience import Patience
 from envoy.journal import Entry, EntryState, Journal
 from envoy.journal.database import cannot_write, may_pass
-from envoy.process.said import NOTHING, Reason, Said, reason_of
+from envoy.process.status_messages import NO_MESSAGE, Reason, StatusMessage, reason_of
 from envoy.process.threads import in_thread
 from envoy.process.waiting import WaitingRoom, pause_seconds
 from envoy.upload.progress import Progress
@@ -51,10 +51,10 @@ class Uploader:
         found: list[Entry] = []
         for entry in self._journal.submissions.unfinished():
             is_ours = entry.is_for(self._farm.identity)
-            said = NOTHING if is_ours else _waits_for(entry.farm)
+            status = NO_MESSAGE if is_ours else _waits_for(entry.farm)
             # Written only if it is new: Envoy must also start on a full disk.
-            if said != entry.said:
-                self._journal.submissions.set_state(entry.id, entry.state, said)
+            if status != entry.status:
+                self._journal.submissions.set_state(entry.id, entry.state, status)
             if is_ours:
                 found.append(entry)
         return found
@@ -76,7 +76,9 @@ class Uploader:
 
     async def cancel(self, entry: Entry) -> bool:
         """End an entry that is uploading; returns False when it is not, or no longer."""
-        why = Said("The upload was stopped before the submission was complete.", Reason.STOPPED)
+        why = StatusMessage(
+            "The upload was stopped before the submission was complete.", Reason.STOPPED
+        )
         if not await in_thread(self._journal.submissions.stop, entry.id, why):
             return False
         if task := self._at_work.get(entry.id):
@@ -104,9 +106,9 @@ class Uploader:
                     failures += 1
                     if failures == 1:
                         log.exception("entry %s waits", lane[0])
-                    damaged = Said(f"{error}", reason_of(error))
-                    said = cannot_write(error) if may_pass(error) else damaged
-                    self._waiting.tell(who, said)
+                    damaged = StatusMessage(f"{error}", reason_of(error))
+                    status = cannot_write(error) if may_pass(error) else damaged
+                    self._waiting.tell(who, status)
                     await self._waiting.pause(pause_seconds(failures))
                 else:
                     failures = 0
@@ -132,16 +134,16 @@ class Uploader:
         try:
             await self._bring(entry)
         except (LocalFileError, FarmAnswerError) as error:
-            said = Said(str(error), reason_of(error))
-            await in_thread(set_state, entry.id, EntryState.FAILED, said)
+            status = StatusMessage(str(error), reason_of(error))
+            await in_thread(set_state, entry.id, EntryState.FAILED, status)
         except Exception as error:
             if may_pass(error):
                 raise
             # A bug of ours must not stop the entries behind it.
             log.exception("entry %s failed", entry.id)
             message = f"Envoy failed unexpectedly ({type(error).__name__}: {error})."
-            said = Said(message, Reason.UNEXPECTED)
-            await in_thread(set_state, entry.id, EntryState.FAILED, said)
+            status = StatusMessage(message, Reason.UNEXPECTED)
+            await in_thread(set_state, entry.id, EntryState.FAILED, status)
         finally:
             self._progress.pop(entry.id, None)
 
@@ -164,7 +166,7 @@ class Uploader:
             spec = SubmissionSpec.model_validate_json(entry.spec)
         except ValidationError:
             message = "What Envoy remembers of this submission is damaged. Submit it again."
-            damaged = Said(message, Reason.DAMAGED)
+            damaged = StatusMessage(message, Reason.DAMAGED)
             await in_thread(submissions.set_state, entry.id, EntryState.FAILED, damaged)
             return
         submission = await patience(lambda: self._farm.submit(spec))
@@ -172,9 +174,9 @@ class Uploader:
         await in_thread(submissions.finish, entry, EntryState.SUBMITTED, jobs)
 
 
-def _waits_for(farm: str) -> Said:
+def _waits_for(farm: str) -> StatusMessage:
     name = "of this machine" if farm == EMBEDDED else f"at {farm}"
-    return Said(
+    return StatusMessage(
         f"This submission is for the farm {name}. It continues when Envoy works with that"
         " farm again.",
         Reason.OTHER_FARM,

@@ -9,7 +9,7 @@ from farm_protocol.models import Answer
 from pydantic import PlainSerializer, WithJsonSchema
 
 from envoy.journal import EntryState
-from envoy.process.said import Reason
+from envoy.process.status_messages import Reason
 
 Moment = Annotated[
     datetime,

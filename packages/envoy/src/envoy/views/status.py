@@ -3,7 +3,7 @@
 from farm_protocol.jobs import JobState
 
 from envoy.journal import DownloadCounts, Entry, EntryState, Journal
-from envoy.process.said import NOTHING, Reason, Said
+from envoy.process.status_messages import NO_MESSAGE, Reason, StatusMessage
 from envoy.process.threads import in_thread
 from envoy.process.waiting import WaitingRoom
 from envoy.upload.progress import FileProgress
@@ -78,15 +78,15 @@ class Status:
             warnings=warnings_of(self._journal, latest, jobs),
         )
 
-    def _waits_for(self, entry: Entry, counts: DownloadCounts) -> Said:
+    def _waits_for(self, entry: Entry, counts: DownloadCounts) -> StatusMessage:
         """Return what keeps an entry's files from being sent, or its results from coming."""
         if entry.state.is_open:
-            return self._waiting.said
+            return self._waiting.status
         pausing = self._downloader.pausing()
         if not pausing or not counts.files_left:
-            return NOTHING
+            return NO_MESSAGE
         folders = (watch.folder for watch in self._journal.submissions.watches(entry.id))
-        return next((pausing[folder] for folder in folders if folder in pausing), NOTHING)
+        return next((pausing[folder] for folder in folders if folder in pausing), NO_MESSAGE)
 
     def _counts(self, entry: Entry) -> DownloadCounts:
         return self._journal.downloads.counts(entry.id).get(entry.id, DownloadCounts())
@@ -141,16 +141,16 @@ class Status:
         jobs = jobs_of(self._journal, entry) if entry.spec else []
         is_behind = self._follower.is_behind
         counts = self._counts(entry)
-        state, said = _overall(entry, jobs, counts, is_behind)
+        state, status = _overall(entry, jobs, counts, is_behind)
         waits_for = self._waits_for(entry, counts)
-        said = said if waits_for == NOTHING else waits_for
+        status = status if waits_for == NO_MESSAGE else waits_for
         bytes_done, bytes_total = self._bytes(entry)
         return ProjectProgress(
             project=name,
             submission=entry.name,
             state=state,
-            message=said.message,
-            reason=said.reason,
+            message=status.message,
+            reason=status.reason,
             warnings=warnings_of(self._journal, entry, jobs),
             bytes_done=bytes_done,
             bytes_total=bytes_total,
@@ -181,9 +181,9 @@ class Status:
             for entry in entries.values()
             if entry.state is not EntryState.UPLOADED
         ]
-        held = self._waiting.said
-        if held == NOTHING:
-            held = next(iter(self._downloader.pausing().values()), NOTHING)
+        held = self._waiting.status
+        if held == NO_MESSAGE:
+            held = next(iter(self._downloader.pausing().values()), NO_MESSAGE)
         return Activity(
             submissions=shown,
             waiting_for=held.message,
@@ -195,8 +195,10 @@ class Status:
         bytes_done, bytes_total = self._bytes(entry)
         jobs = self._journal.submissions.jobs(entry.id)
         folders = list(dict.fromkeys(w.folder for w in self._journal.submissions.watches(entry.id)))
-        pause = NOTHING if entry.state.is_open else self._waits_for(entry, counts)
-        of_downloads = Said(counts.message, counts.reason) if pause == NOTHING else pause
+        pause = NO_MESSAGE if entry.state.is_open else self._waits_for(entry, counts)
+        of_downloads = (
+            StatusMessage(counts.message, counts.reason) if pause == NO_MESSAGE else pause
+        )
         return SubmissionView(
             submission_id=entry.id,
             project=entry.project,
@@ -225,27 +227,27 @@ class Status:
 
 def _overall(
     entry: Entry, jobs: list[JobView], counts: DownloadCounts, is_behind: bool
-) -> tuple[ProgressState, Said]:
+) -> tuple[ProgressState, StatusMessage]:
     """Return the state of a submission as one word, and what there is to say about it.
 
     Parameters:
         is_behind: results may exist that the journal does not know of yet.
     """
     if entry.state is EntryState.UPLOADED:
-        return ProgressState.COMPLETED, NOTHING
+        return ProgressState.COMPLETED, NO_MESSAGE
     if entry.state is not EntryState.SUBMITTED:
-        return ProgressState(entry.state), entry.said
-    told = [f"'{job.name}': {job.message}" for job in jobs if job.message]
-    of_jobs = Said(" ".join(told), Reason.JOBS) if told else NOTHING
+        return ProgressState(entry.state), entry.status
+    messages = [f"'{job.name}': {job.message}" for job in jobs if job.message]
+    of_jobs = StatusMessage(" ".join(messages), Reason.JOBS) if messages else NO_MESSAGE
     states = {JobState(job.state) for job in jobs}
     if not all(state.is_final for state in states):
         return ProgressState.SUBMITTED, of_jobs
     if counts.files_left or is_behind:
-        on_their_way = Said("The last results are being downloaded.", Reason.DOWNLOADS)
+        on_their_way = StatusMessage("The last results are being downloaded.", Reason.DOWNLOADS)
         return ProgressState.SUBMITTED, on_their_way
     if counts.files_failed:
-        told.append(f"{counts.files_failed} results cannot be downloaded: {counts.message}")
-        return ProgressState.FAILED, Said(" ".join(told), counts.reason)
+        messages.append(f"{counts.files_failed} results cannot be downloaded: {counts.message}")
+        return ProgressState.FAILED, StatusMessage(" ".join(messages), counts.reason)
     if states & {JobState.FAILED, JobState.BLOCKED}:
         return ProgressState.FAILED, of_jobs
     ended = ProgressState.STOPPED if JobState.STOPPED in states else ProgressState.COMPLETED

@@ -30,8 +30,8 @@ from envoy.farm.patience import Patience
 from envoy.journal import Download, DownloadState, Journal
 from envoy.journal.database import cannot_write, may_pass
 from envoy.journal.downloads import no_longer
-from envoy.process.said import Reason, Said, reason_of
 from envoy.process.slots import STANDS_SECONDS
+from envoy.process.status_messages import Reason, StatusMessage, reason_of
 from envoy.process.threads import in_thread
 from envoy.process.waiting import WaitingRoom, farm_pause_seconds
 from envoy.watch.lanes import Lanes
@@ -105,7 +105,7 @@ class Downloader:
             found[entry_id] = found.get(entry_id, 0) + count
         return found
 
-    def pausing(self) -> dict[str, Said]:
+    def pausing(self) -> dict[str, StatusMessage]:
         """Return why folders cannot be written, by folder."""
         return self._lanes.pausing()
 
@@ -126,11 +126,11 @@ class Downloader:
                 await self._handle(number, folder, download_id)
             except Exception as error:
                 if may_pass(error):
-                    said = cannot_write(error)
+                    status = cannot_write(error)
                 else:
                     log.exception("download %s failed", download_id)
-                    said = Said(f"{error}", reason_of(error))
-                self._lanes.failed(folder, download_id, said, _now())
+                    status = StatusMessage(f"{error}", reason_of(error))
+                self._lanes.failed(folder, download_id, status, _now())
             # The end of one may allow another: a paused folder is tried with one at a time.
             await self._notify()
         self._surplus -= 1
@@ -147,7 +147,7 @@ class Downloader:
         try:
             done, _ = await asyncio.wait({work}, timeout=STANDS_SECONDS)
             if not done:
-                silent = Said(f"The disk of {folder} does not answer.", Reason.DISK_SILENT)
+                silent = StatusMessage(f"The disk of {folder} does not answer.", Reason.DISK_SILENT)
                 self._lanes.stands(folder, silent)
                 self._add_worker()
                 try:
@@ -216,7 +216,7 @@ class Downloader:
 
         async def again() -> None:
             message = f"{download.relative} cannot be downloaded yet: {error} Trying again."
-            self._waiting.tell(who, Said(message, reason_of(error)))
+            self._waiting.tell(who, StatusMessage(message, reason_of(error)))
             try:
                 await self._waiting.pause(LATER.spread(count, random.random()))  # noqa: S311
             finally:
@@ -269,20 +269,20 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _refused(download: Download, error: Exception) -> Said:
+def _refused(download: Download, error: Exception) -> StatusMessage:
     if isinstance(error, FarmAnswerError) and error.body.code == ErrorCode.NOT_FOUND:
         return no_longer(download.relative)
-    return Said(f"{download.relative} cannot be downloaded: {error}", reason_of(error))
+    return StatusMessage(f"{download.relative} cannot be downloaded: {error}", reason_of(error))
 
 
-def _cannot_write(folder: str, error: OSError) -> Said:
+def _cannot_write(folder: str, error: OSError) -> StatusMessage:
     if error.errno in _FULL:
-        return Said(
+        return StatusMessage(
             f"The disk of {folder} is full. Make room, and the downloads continue by themselves.",
             Reason.DISK_FULL,
         )
     if isinstance(error, FolderExchangedError):
-        return Said(
+        return StatusMessage(
             f"Nothing is written to {folder}: {error.filename} is now a symbolic link, which it"
             " was not when the job was submitted. Put the folder back and the downloads"
             " continue by themselves, or submit again if the results should go where the link"
@@ -291,7 +291,7 @@ def _cannot_write(folder: str, error: OSError) -> Said:
         )
     reason = error.strerror or str(error)
     name = f" {error.filename}" if error.filename else ""
-    return Said(
+    return StatusMessage(
         f"Cannot write to {folder} ({reason}{name}). The downloads continue when that is"
         " possible again.",
         Reason.FOLDER,

@@ -13,7 +13,7 @@ from envoy.farm.client import FarmClient
 from envoy.farm.patience import Patience
 from envoy.journal import Entry, Journal, LostDownload, NewDownload, Watch
 from envoy.journal.database import cannot_write, may_pass
-from envoy.process.said import Reason, Said, reason_of
+from envoy.process.status_messages import Reason, StatusMessage, reason_of
 from envoy.process.threads import in_thread
 from envoy.process.waiting import WaitingRoom, farm_pause_seconds, pause_seconds
 from envoy.watch.download import Downloader
@@ -72,8 +72,8 @@ class Follower:
             except FarmAnswerError as error:
                 # Refused for good, for example by a farm that is too old: nothing else to do.
                 failures += 1
-                said = Said(f"Results cannot be watched: {error}", reason_of(error))
-                self._waiting.tell("feed", said)
+                status = StatusMessage(f"Results cannot be watched: {error}", reason_of(error))
+                self._waiting.tell("feed", status)
                 await self._waiting.pause(farm_pause_seconds(failures))
             except Exception as error:
                 failures += 1
@@ -100,18 +100,18 @@ class Follower:
         self.is_behind = news.more
         for fault in news.faults[:MOST_FAULTS]:
             log.warning("%s", fault)
-        said = bool(
+        has_news = bool(
             news.outputs or news.jobs or news.refused or news.gone or news.faults or news.more
         )
         took = asyncio.get_running_loop().time() - began
-        if said and news.cursor <= cursor:
+        if has_news and news.cursor <= cursor:
             self._still += 1
-            still = Said("The farm keeps sending the same changes.", Reason.FARM_TROUBLE)
+            still = StatusMessage("The farm keeps sending the same changes.", Reason.FARM_TROUBLE)
             self._waiting.tell("feed", still)
             await self._waiting.pause(max(QUICK_SECONDS, farm_pause_seconds(self._still)))
             return
         self._still = 0
-        if not said and took < QUICK_SECONDS:
+        if not has_news and took < QUICK_SECONDS:
             await self._waiting.pause(QUICK_SECONDS)
 
     async def _apply(self, account: str, news: News) -> None:
@@ -135,8 +135,8 @@ class Follower:
         """
         wanted = _Wanted(self._journal, account, self._farm.identity)
         found: dict[tuple[str, str, str], NewDownload] = {}
-        told: list[Output | RefusedOutput] = [*news.outputs, *news.refused]
-        for output in told:
+        results: list[Output | RefusedOutput] = [*news.outputs, *news.refused]
+        for output in results:
             for folder, relative in wanted.places(output):
                 download = _new_download(output, folder, relative)
                 # The last one in order, too, so that it also wins over other submissions' results.
@@ -178,14 +178,14 @@ class _Wanted:
 
 def _new_download(output: Output | RefusedOutput, folder: str, relative: str) -> NewDownload:
     if isinstance(output, RefusedOutput):
-        refused = Said(output.message, Reason.REFUSED)
+        refused = StatusMessage(output.message, Reason.REFUSED)
         return NewDownload(output.submission_id, folder, relative, "", 0, refused)
-    refusal: Said | None = None
+    refusal: StatusMessage | None = None
     try:
         # The exact text goes into the journal, so nothing may be left to be normalised later.
         if canonical(relative) != relative:
             message = f"A result was refused: '{relative}' is not a relative path."
-            refusal = Said(message, Reason.UNSAFE_PATH)
+            refusal = StatusMessage(message, Reason.UNSAFE_PATH)
     except UnsafePathError as error:
-        refusal = Said(f"A result was refused: {error}", Reason.UNSAFE_PATH)
+        refusal = StatusMessage(f"A result was refused: {error}", Reason.UNSAFE_PATH)
     return NewDownload(output.submission_id, folder, relative, output.hash, output.size, refusal)

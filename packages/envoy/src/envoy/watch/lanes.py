@@ -7,19 +7,19 @@ time, so that the other folders continue and a million waiting frames do not ham
 from collections import deque
 from dataclasses import dataclass, field
 
-from envoy.process.said import NOTHING, Reason, Said
+from envoy.process.status_messages import NO_MESSAGE, Reason, StatusMessage
 from envoy.process.waiting import pause_seconds
 
 
 @dataclass(slots=True)
 class Lane:
-    """The downloads into one folder. ``said``: why it is paused, if it is."""
+    """The downloads into one folder. ``status``: why it is paused, if it is."""
 
     queue: deque[int] = field(default_factory=deque)
     active: int = 0
     failures: int = 0
     resume_at: float = 0.0
-    said: Said = NOTHING
+    status: StatusMessage = NO_MESSAGE
 
 
 class Lanes:
@@ -62,7 +62,7 @@ class Lanes:
         """The folder was writable: it is no longer paused."""
         lane = self._release(folder)
         lane.failures = 0
-        lane.said = NOTHING
+        lane.status = NO_MESSAGE
         if not lane.queue and not lane.active:
             del self._lanes[folder]
 
@@ -72,24 +72,26 @@ class Lanes:
         if not lane.queue and not lane.active:
             del self._lanes[folder]
 
-    def failed(self, folder: str, download_id: int, said: Said, now: float) -> None:
+    def failed(self, folder: str, download_id: int, status: StatusMessage, now: float) -> None:
         """The folder was not writable: pause it, and retry this download later."""
         lane = self._release(folder)
         lane.failures += 1
         lane.resume_at = now + pause_seconds(lane.failures)
-        lane.said = said
+        lane.status = status
         lane.queue.append(download_id)
 
-    def stands(self, folder: str, said: Said) -> None:
+    def stands(self, folder: str, status: StatusMessage) -> None:
         """The folder does not answer: no other download may start there before one has ended."""
         lane = self._lanes.setdefault(folder, Lane())
         lane.failures = max(1, lane.failures)
-        lane.said = said
+        lane.status = status
 
-    def pausing(self) -> dict[str, Said]:
+    def pausing(self) -> dict[str, StatusMessage]:
         """Return why folders are paused, by folder."""
         lanes = list(self._lanes.items())
-        return {folder: lane.said for folder, lane in lanes if lane.said.reason is not Reason.NONE}
+        return {
+            folder: lane.status for folder, lane in lanes if lane.status.reason is not Reason.NONE
+        }
 
     def _release(self, folder: str) -> Lane:
         lane = self._lanes.setdefault(folder, Lane())

@@ -204,8 +204,8 @@ def device_of(account: AccountRow | None, token: str) -> str:
     """Return the device's number if its token is good for the account, else ""."""
     if account is None or account.password_hash is None or not _DEVICE.fullmatch(token):
         return ""
-    told = bytes.fromhex(token)
-    number, signature = told[:_HALF], told[_HALF:]
+    decoded = bytes.fromhex(token)
+    number, signature = decoded[:_HALF], decoded[_HALF:]
     good = hmac.compare_digest(signature, _signature(account.id, account.password_hash, number))
     return number.hex() if good else ""
 

@@ -51,7 +51,7 @@ from farm.errors import (
     NotFoundError,
     StorageFullError,
 )
-from farm.jobs.said import no_runner
+from farm.jobs.status_messages import no_runner
 from farm.scheduler import claims, writer
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -309,7 +309,7 @@ async def _get_job(request: Request) -> Response:
 
 def _say_full(connection: Connection, caller: Caller, _: datetime) -> None:
     row = job_rows.row(connection, caller.job.id)
-    writer.say_at_work(connection, row, no_runner(_NO_ROOM))
+    writer.set_message_at_work(connection, row, no_runner(_NO_ROOM))
 
 
 async def _put_blob(request: Request) -> Response:

@@ -145,7 +145,7 @@ def plan(
 ) -> None:
     """Give a user another plan. It applies at once, also to running jobs."""
     user = _change(data_dir, email, checked(UserChange, plan=name))
-    _tell(user, as_json, f"{user.email} now has the plan '{user.plan}'.")
+    _print_user(user, as_json, f"{user.email} now has the plan '{user.plan}'.")
 
 
 @users.command("role")
@@ -157,7 +157,7 @@ def role(
 ) -> None:
     """Make a user an administrator, who may manage users over the farm's API, or an artist."""
     user = _change(data_dir, email, UserChange(role=role))
-    _tell(user, as_json, f"{user.email} now has the role '{user.role.value}'.")
+    _print_user(user, as_json, f"{user.email} now has the role '{user.role.value}'.")
 
 
 @users.command("emails")
@@ -170,7 +170,7 @@ def emails(
     """Switch a user's emails on or off: budgets that were reached, jobs that ended."""
     user = _change(data_dir, email, UserChange(email_notices=switch == "on"))
     what = "emails" if user.email_notices else "no emails"
-    _tell(user, as_json, f"{user.email} gets {what}.")
+    _print_user(user, as_json, f"{user.email} gets {what}.")
 
 
 @users.command("machine")
@@ -193,25 +193,25 @@ def machine(
         wanted = checked(UserChange, machine_cpu=cpu, machine_gpu=gpu)
         user = describe(connection, change_user(connection, account_of(connection, email), wanted))
     own = [each or "the farm's default" for each in (user.machine_cpu, user.machine_gpu)]
-    told = (
+    text = (
         f"Jobs of {user.email} use these machine types unless they ask for others: {own[0]} (CPU),"
         f" {own[1]} (GPU)."
     )
-    _tell(user, as_json, told)
+    _print_user(user, as_json, text)
 
 
 @users.command("disable")
 def disable(email: Email, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Lock a user out. Keys and password stop working, jobs are suspended; nothing is removed."""
     user = _change(data_dir, email, UserChange(active=False))
-    _tell(user, as_json, f"{user.email} is disabled. The jobs are suspended within seconds.")
+    _print_user(user, as_json, f"{user.email} is disabled. The jobs are suspended within seconds.")
 
 
 @users.command("enable")
 def enable(email: Email, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Let a disabled user in again; jobs that were suspended for that continue."""
     user = _change(data_dir, email, UserChange(active=True))
-    _tell(user, as_json, f"{user.email} is enabled.")
+    _print_user(user, as_json, f"{user.email} is enabled.")
 
 
 @users.command("password")
@@ -231,7 +231,9 @@ def password(
         credentials.reset_password(database, email, new)
         with database.read() as connection:
             user = describe(connection, account_of(connection, email))
-    _tell(user, as_json, f"{user.email} has a new password. All access keys have been withdrawn.")
+    _print_user(
+        user, as_json, f"{user.email} has a new password. All access keys have been withdrawn."
+    )
 
 
 @users.command("rotate-key")
@@ -254,7 +256,7 @@ def _change(data_dir: Path | None, email: str, wanted: UserChange) -> User:
         return describe(connection, changed)
 
 
-def _tell(user: User, as_json: bool, message: str) -> None:
+def _print_user(user: User, as_json: bool, message: str) -> None:
     if as_json:
         print_json(user)
     else:

@@ -111,8 +111,8 @@ def command(
     # -I: neither variables nor the current folder influence imports. The folders from which this
     # process imports beside its Python, as after `pip install --user`, are passed.
     places = _import_places()
-    told = json.dumps([str(each) for each in places])
-    program = [sys.executable, "-I", "-c", _RUN, told, module]
+    import_paths = json.dumps([str(each) for each in places])
+    program = [sys.executable, "-I", "-c", _RUN, import_paths, module]
     if not _is_sandboxed(mode):
         return program
     protocol = Path(farm_protocol.__file__ or "").resolve().parent
@@ -157,8 +157,8 @@ def _import_places() -> list[Path]:
     Nor one that contains the user's home, which has more than packages.
     """
     first = 0 if sys.flags.safe_path else 1
-    told = [Path(each) for each in sys.path[first:]]
-    folders = [each.resolve() for each in told if each.is_absolute()]
+    places = [Path(each) for each in sys.path[first:]]
+    folders = [each.resolve() for each in places if each.is_absolute()]
     try:
         home = Path.home().resolve()
     except RuntimeError:

@@ -58,8 +58,8 @@ def trial(line: list[str], trouble: str) -> str:
     Raises:
         UndecidedError: a signal has ended it, it took too long, or resources were short.
     """
-    code, said = _repeated(line, trouble)
-    return "" if code == 0 else _message(trouble, said or f"exit code {code}")
+    code, output = _repeated(line, trouble)
+    return "" if code == 0 else _message(trouble, output or f"exit code {code}")
 
 
 def output_of(line: list[str], trouble: str) -> str:
@@ -107,13 +107,13 @@ def _tried(line: list[str], trouble: str) -> tuple[int, str]:
         except subprocess.TimeoutExpired as error:
             end(process)
             raise UndecidedError(_message(trouble, str(error))) from error
-    code, said = process.returncode, complained.strip() or out.strip()
+    code, output = process.returncode, complained.strip() or out.strip()
     number = -code if code < 0 else code + 1 - _FIRST_SIGNAL
     if 0 < number <= _SIGNALS:
         raise UndecidedError(_message(trouble, f"{_name(number)} ended it"))
-    if code != 0 and _found_no_room(said):
-        raise UndecidedError(_message(trouble, said))
-    return code, said
+    if code != 0 and _found_no_room(output):
+        raise UndecidedError(_message(trouble, output))
+    return code, output
 
 
 def _in_english() -> dict[str, str]:
@@ -122,20 +122,20 @@ def _in_english() -> dict[str, str]:
     return {**variables, "LC_ALL": "C.UTF-8"}
 
 
-def _found_no_room(said: str) -> bool:
-    if not any(each in said for each in _SAYS_NO_ROOM):
+def _found_no_room(output: str) -> bool:
+    if not any(each in output for each in _SAYS_NO_ROOM):
         return False
     # Too many namespaces are reported in the same way as a ban on namespaces.
     no_space = ("ENOSPC", os.strerror(errno.ENOSPC))
-    return not (any(each in said for each in no_space) and _allows_no_namespaces())
+    return not (any(each in output for each in no_space) and _allows_no_namespaces())
 
 
 def _allows_no_namespaces() -> bool:
     try:
-        told = [each.read_text() for each in _NAMESPACES.glob("max_*_namespaces")]
+        limits = [each.read_text() for each in _NAMESPACES.glob("max_*_namespaces")]
     except OSError:
         return False
-    return any(each.strip() == "0" for each in told)
+    return any(each.strip() == "0" for each in limits)
 
 
 def _name(number: int) -> str:
@@ -145,6 +145,6 @@ def _name(number: int) -> str:
         return f"signal {number}"
 
 
-def _message(trouble: str, said: str) -> str:
-    last = said.splitlines()[-1] if said else ""
+def _message(trouble: str, output: str) -> str:
+    last = output.splitlines()[-1] if output else ""
     return f"{trouble}: {last[:_LONGEST_REASON].rstrip('.')}."

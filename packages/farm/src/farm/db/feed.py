@@ -41,22 +41,22 @@ def job_changed(connection: Connection, account_id: str, job_id: str) -> None:
 
 def jobs_changed(connection: Connection, account_id: str, job_ids: Iterable[str]) -> None:
     """Tell the feed that jobs, one or more, are not as they were."""
-    its = list(dict.fromkeys(job_ids))
-    if its:
-        _DROP_JOB.run_all(connection, [{"of_job": job_id} for job_id in its])
-        _ADD.run_all(connection, [{"account_id": account_id, "job_id": job_id} for job_id in its])
+    ids = list(dict.fromkeys(job_ids))
+    if ids:
+        _DROP_JOB.run_all(connection, [{"of_job": job_id} for job_id in ids])
+        _ADD.run_all(connection, [{"account_id": account_id, "job_id": job_id} for job_id in ids])
 
 
 def outputs_changed(
     connection: Connection, account_id: str, job_id: str, paths: Sequence[str]
 ) -> None:
     """Tell the feed of result files that are new or gone, and that their job is not as it was."""
-    its = list(dict.fromkeys(paths))
-    if its:
-        these = dialect_of(connection).texts(its)
-        _DROP_OUTPUTS.on(connection).run(connection, of_job=job_id, of_paths=these)
+    distinct = list(dict.fromkeys(paths))
+    if distinct:
+        paths_given = dialect_of(connection).texts(distinct)
+        _DROP_OUTPUTS.on(connection).run(connection, of_job=job_id, of_paths=paths_given)
         _ADD_OUTPUTS.on(connection).run(
-            connection, of_account=account_id, of_job=job_id, of_paths=these
+            connection, of_account=account_id, of_job=job_id, of_paths=paths_given
         )
     job_changed(connection, account_id, job_id)
 
@@ -142,13 +142,13 @@ def after(connection: Connection, account_id: str, cursor: int, most: int = _PAG
     jobs = job_table.by_ids(connection, {row.job_id for row in rows}) if rows else []
     submissions = {job.id: job.submission_id for job in jobs}
     # Each file once, where it was written last: another job may have written the same path.
-    told: dict[tuple[str, str], Output | GoneOutput] = {}
+    files: dict[tuple[str, str], Output | GoneOutput] = {}
     for row in rows:
         if row.output_path is None:
             continue
         key = (row.job_id, row.output_path)
-        told.pop(key, None)
-        told[key] = (
+        files.pop(key, None)
+        files[key] = (
             GoneOutput(
                 submission_id=submissions[row.job_id], job_id=row.job_id, path=row.output_path
             )
@@ -158,9 +158,9 @@ def after(connection: Connection, account_id: str, cursor: int, most: int = _PAG
     return Changes(
         farm_id=farm_id(connection) or "",
         cursor=rows[-1].id if rows else cursor,
-        outputs=[each for each in told.values() if isinstance(each, Output)],
+        outputs=[each for each in files.values() if isinstance(each, Output)],
         jobs=jobs,
-        gone=[each for each in told.values() if isinstance(each, GoneOutput)],
+        gone=[each for each in files.values() if isinstance(each, GoneOutput)],
         more=len(rows) == most,
     )
 

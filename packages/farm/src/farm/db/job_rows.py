@@ -27,7 +27,7 @@ from farm.db.tables import (
 )
 from farm.jobs.dependencies import Node
 from farm.jobs.progress import NOTHING_MOVED, Moved, Progress
-from farm.jobs.said import Said
+from farm.jobs.status_messages import StatusMessage
 
 SUBMISSION_COLUMNS = (
     submissions.c.project,
@@ -302,7 +302,7 @@ def graph(connection: Connection, submission_id: str) -> list[Node]:
             name=each.name,
             state=JobState(each.state),
             needs=sorted(needs.get(each.id, ()), key=place.__getitem__),
-            said=Said(each.message, JobReason(each.reason)),
+            status=StatusMessage(each.message, JobReason(each.reason)),
             begun=each.begun > 0,
         )
         for each in found

@@ -211,9 +211,9 @@ def _check_identity(database: Database, data_dir: Path, memory: Memory | None) -
         farm_id = feed.farm_id(connection)
     if farm_id == memory.farm_id:
         return
-    told = "The database of FARM_DATABASE_URL" if database.on_server else SQLITE_FILE
+    subject = "The database of FARM_DATABASE_URL" if database.on_server else SQLITE_FILE
     raise CannotOpenDatabaseError(
-        f"{told} belongs to another farm, not to that of {data_dir} ({memory.where})."
+        f"{subject} belongs to another farm, not to that of {data_dir} ({memory.where})."
         " Name the right database, or the other farm's folder with --data-dir."
     )
 

@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from farm_protocol.jobs import JobReason, JobState
 
-from farm.jobs.said import NOTHING, Said
+from farm.jobs.status_messages import NO_MESSAGE, StatusMessage
 from farm.jobs.transitions import Event, next_state
 
 _SHOWN = 5
@@ -22,7 +22,7 @@ class Node:
 
     Attributes:
         needs: ids of the jobs that it waits for, all in the submission.
-        said: its current message.
+        status: its current message.
         begun: a frame of it is done, was given up, or was claimed.
     """
 
@@ -30,7 +30,7 @@ class Node:
     name: str
     state: JobState
     needs: Sequence[str]
-    said: Said = NOTHING
+    status: StatusMessage = NO_MESSAGE
     begun: bool = False
 
 
@@ -40,7 +40,7 @@ class Review:
 
     job_id: str
     event: Event
-    said: Said
+    status: StatusMessage
 
 
 def find_cycle(needs: Mapping[str, Iterable[str]]) -> list[str]:
@@ -85,19 +85,19 @@ def review(nodes: Iterable[Node]) -> list[Review]:
         lost = next((needed for needed in node.needs if states[needed] in _LOST), None)
         if lost is not None:
             roots[job_id] = roots.get(lost, lost)
-            said = Said(_blocked(known[roots[job_id]], known[lost]), JobReason.JOBS)
+            status = StatusMessage(_blocked(known[roots[job_id]], known[lost]), JobReason.JOBS)
             event = Event.DEPENDENCY_LOST
         else:
             waits_for = [known[n].name for n in node.needs if states[n] is not JobState.COMPLETED]
             if untouched and not waits_for:
                 continue
-            said = NOTHING
+            status = NO_MESSAGE
             if waits_for:
-                said = Said(f"Waiting for {_names(waits_for)}.", JobReason.JOBS)
+                status = StatusMessage(f"Waiting for {_names(waits_for)}.", JobReason.JOBS)
             event = Event.DEPENDENCY_WAITS if waits_for else Event.DEPENDENCIES_MET
         states[job_id] = next_state(node.state, event)
-        if states[job_id] is not node.state or said != node.said:
-            reviews.append(Review(job_id, event, said))
+        if states[job_id] is not node.state or status != node.status:
+            reviews.append(Review(job_id, event, status))
     return reviews
 
 

@@ -34,16 +34,16 @@ FREE_WAITING_SECONDS = 300.0
 """How long a runner waits per claim for a farm that does not answer. See `free_waiting`."""
 
 
-def free_waiting(told: float, free_before: float, no_room: bool) -> float:
+def free_waiting(reported: float, free_before: float, no_room: bool) -> float:
     """Return how much of the time since the last sign of life was the farm's own fault.
 
     Parameters:
-        told: seconds in which, by its runner's account, nothing was rendered and the farm did not
-            accept a result.
+        reported: seconds in which, by its runner's account, nothing was rendered and the farm did
+            not accept a result.
         free_before: seconds of the claim that were free before.
         no_room: the farm knows that its disk is full: it may take hours until there is space.
     """
-    return told if no_room else min(told, max(0.0, FREE_WAITING_SECONDS - free_before))
+    return reported if no_room else min(reported, max(0.0, FREE_WAITING_SECONDS - free_before))
 
 
 FREE_ENDING_SECONDS = 30.0

@@ -133,8 +133,8 @@ class Mailer:
         else:
             self._settle(notice)
 
-    def _refused(self, notice: Notice, code: int, said: bytes | str) -> None:
-        reason = _reason(code, said)
+    def _refused(self, notice: Notice, code: int, reply: bytes | str) -> None:
+        reason = _reason(code, reply)
         if code < 500:
             self._postpone([notice], reason)
         else:
@@ -155,8 +155,8 @@ class Mailer:
         logger.warning("%d notices cannot be sent now: %s", len(due), error)
 
 
-def _reason(code: int, said: bytes | str) -> str:
-    return f"{code} {said.decode(errors='replace') if isinstance(said, bytes) else said}"
+def _reason(code: int, reply: bytes | str) -> str:
+    return f"{code} {reply.decode(errors='replace') if isinstance(reply, bytes) else reply}"
 
 
 def _message(sender: str, notice: Notice) -> EmailMessage:

@@ -36,11 +36,11 @@ def ask(command: Sequence[str]) -> str | None:
         return None
     with process:
         try:
-            said, _ = process.communicate(timeout=ASK_SECONDS)
+            output, _ = process.communicate(timeout=ASK_SECONDS)
         except subprocess.TimeoutExpired:
             _end(process)
             return None
-    return said if process.returncode == 0 else None
+    return output if process.returncode == 0 else None
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

@@ -41,8 +41,8 @@ def ask_bpy(python: Path, how: str) -> Renderer | None:
     Parameters:
         how: becomes `Renderer.how_found`.
     """
-    said = ask([str(python), "-s", "-c", _IMPORT])
-    version = version_in(_VERSION, said) if said is not None else None
+    output = ask([str(python), "-s", "-c", _IMPORT])
+    version = version_in(_VERSION, output) if output is not None else None
     if version is None:
         return None
     # Not resolve(): a virtual environment's python is a link and must be started by its own name.

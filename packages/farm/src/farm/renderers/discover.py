@@ -168,10 +168,10 @@ def _version(data: Program, path: Path) -> str | None:
             assert way.ask is not None
             assert way.pattern is not None
             asked = _beside(path, way.beside) if way.beside else path
-            said = ask([str(asked), *way.ask]) if asked else None
-            if said is None:
+            output = ask([str(asked), *way.ask]) if asked else None
+            if output is None:
                 return None
-            version = version_in(way.pattern, said)
+            version = version_in(way.pattern, output)
         if version is not None:
             return version
     return None

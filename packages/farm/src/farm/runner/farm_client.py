@@ -249,8 +249,8 @@ class Farm:
         """
 
         def post() -> httpx.Response:
-            told = done.model_copy(update={"waiting_seconds": waiting()})
-            return self._post(f"claims/{claim_id}/frames", told)
+            report = done.model_copy(update={"waiting_seconds": waiting()})
+            return self._post(f"claims/{claim_id}/frames", report)
 
         self._insist(post)
 

@@ -130,9 +130,9 @@ def work(
                 ready = Failure(message, False)
             if isinstance(ready, _Ready):
                 checks.allow(ready.confinement.limits.memory_bytes)
-                told = _programs(discovery)
+                programs = _programs(discovery)
                 ready = replace(ready, results=results)
-                ended = _claims(farm, ready, checks, told, sandbox is None, stopping)
+                ended = _claims(farm, ready, checks, programs, sandbox is None, stopping)
             else:
                 ended = ready
         # Only now: if this job is what fills the disk, the farm cannot even record the report.

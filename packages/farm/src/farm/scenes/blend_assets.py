@@ -153,9 +153,9 @@ def _said(
         TemporaryFile() as output,
         readers.room(to_expand(blends.values())) as room,
     ):
-        told = {name: File(str(path), held.get(path)) for name, path in blends.items()}
+        sources = {name: File(str(path), held.get(path)) for name, path in blends.items()}
         map_file = File(str(its_map), held.get(its_map)) if its_map else None
-        asked = Question(scene, told, map_file, has_paths=compared is not None, room=room)
+        asked = Question(scene, sources, map_file, has_paths=compared is not None, room=room)
         question.write(json.dumps(asdict(asked)).encode() + b"\n")
         _write(paths, question, scene, readers)
         question.seek(0)
@@ -192,20 +192,20 @@ def _write(paths: Iterable[str], file: IO[bytes], scene: str, readers: Readers) 
     """Write remote paths, as described in `farm.scenes.trace_messages`; let others have turns."""
     left, each = _MOST_PATHS, iter(paths)
     while portion := list(islice(each, _AT_A_TIME)):
-        told = "".join(f"{path}\0" for path in portion).encode("utf-8", "surrogatepass")
-        left -= len(told)
+        content = "".join(f"{path}\0" for path in portion).encode("utf-8", "surrogatepass")
+        left -= len(content)
         if left < 0:
             raise UnreadableBlendError(
                 scene,
                 f"{scene} cannot be checked: the paths of the project's files are too long.",
             )
-        readers.check(len(told))
-        file.write(told)
+        readers.check(len(content))
+        file.write(content)
 
 
-def _answered(scene: str, said: bytes, answers: "TypeAdapter[_Told | Unreadable]") -> _Told:
+def _answered(scene: str, output: bytes, answers: "TypeAdapter[_Told | Unreadable]") -> _Told:
     try:
-        answer = answers.validate_json(said)
+        answer = answers.validate_json(output)
     except ValidationError:
         # Who reads a scene may be in its hands.
         raise UnreadableBlendError(

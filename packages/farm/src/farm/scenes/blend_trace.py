@@ -178,9 +178,9 @@ class _OpenFile(type(Path())):  # type: ignore[misc]
         return os.fdopen(file, mode, buffering)
 
 
-def _hold(told: File) -> Path:
-    file = _OpenFile(told.path)
-    file.held = os.open(told.path, os.O_RDONLY) if told.held is None else told.held
+def _hold(named: File) -> Path:
+    file = _OpenFile(named.path)
+    file.held = os.open(named.path, os.O_RDONLY) if named.held is None else named.held
     return file
 
 
@@ -222,10 +222,10 @@ def _answer(
 
 def main() -> None:
     """Read a question from standard input, and answer it."""
-    told = json.loads(sys.stdin.buffer.readline())
-    files = {remote: File(**each) for remote, each in told.pop("blends").items()}
-    its_map = told.pop("map")
-    question = Question(blends=files, map=File(**its_map) if its_map else None, **told)
+    message = json.loads(sys.stdin.buffer.readline())
+    files = {remote: File(**each) for remote, each in message.pop("blends").items()}
+    map_file = message.pop("map")
+    question = Question(blends=files, map=File(**map_file) if map_file else None, **message)
     blends = {remote: _hold(file) for remote, file in question.blends.items()}
     scenes_map = _hold(question.map) if question.map else None
     limit(_MAX_MEMORY, _MAX_FILES, max(question.room, _MAX_ANSWER))
@@ -247,8 +247,8 @@ def _places(scenes_map: Path | None) -> Mapped:
 
 
 def _paths() -> list[str]:
-    told = sys.stdin.buffer.read()
-    return told.decode("utf-8", "surrogatepass").split("\0")[:-1]
+    content = sys.stdin.buffer.read()
+    return content.decode("utf-8", "surrogatepass").split("\0")[:-1]
 
 
 if __name__ == "__main__":

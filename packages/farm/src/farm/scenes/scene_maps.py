@@ -18,11 +18,11 @@ MOST_BYTES = 32 * 1024 * 1024
 
 def rules_in(file: IO[bytes]) -> Rules:
     """Return the rules of a map; none if it is damaged. Raises OSError, MemoryError."""
-    told = file.read(MOST_BYTES + 1)
-    if len(told) > MOST_BYTES:
+    content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
         return []
     try:
-        rules = json.loads(told)["rules"]
+        rules = json.loads(content)["rules"]
         found = [
             (each["source_path"], each["destination_path"].removeprefix("/")) for each in rules
         ]

@@ -26,14 +26,14 @@ def main() -> None:
     failures: dict[str, str] = {}
     left = MOST_NAMED
     with ThreadPoolExecutor(_AT_A_TIME) as threads:
-        for blend, told in zip(blends, threads.map(_trace, blends), strict=True):
-            if isinstance(told, str):
-                failures[blend] = told
-            elif len(told) > left:
+        for blend, result in zip(blends, threads.map(_trace, blends), strict=True):
+            if isinstance(result, str):
+                failures[blend] = result
+            elif len(result) > left:
                 failures[blend] = f"{Path(blend).name} is left out: there are too many files."
             else:
-                left -= len(told)
-                named[blend] = told
+                left -= len(result)
+                named[blend] = result
     print(TraceAnswer(usages=named, failures=failures).model_dump_json())
 
 

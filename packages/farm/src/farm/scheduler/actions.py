@@ -20,7 +20,7 @@ from farm.frame_health import flags, pictures
 from farm.jobs.instances import most_runners
 from farm.jobs.progress import NOTHING_MOVED, Moved
 from farm.jobs.retries import FrameState
-from farm.jobs.said import NOTHING, Said
+from farm.jobs.status_messages import NO_MESSAGE, StatusMessage
 from farm.jobs.transitions import TABLE, Event, IllegalTransitionError, next_state
 from farm.scheduler import setbacks, writer
 
@@ -178,21 +178,21 @@ def act_on_many(
 
     Returns the jobs that were changed.
     """
-    said = {
-        Action.STOP: Said(f"Stopped by {who}.", JobReason.USER),
-        Action.SUSPEND: Said(f"Suspended by {who}.", JobReason.USER),
+    messages = {
+        Action.STOP: StatusMessage(f"Stopped by {who}.", JobReason.USER),
+        Action.SUSPEND: StatusMessage(f"Suspended by {who}.", JobReason.USER),
     }
     if action in (Action.STOP, Action.SUSPEND, Action.RESUME):
         able = writer.apply_to_many(
-            connection, job_ids, _EVENTS[action], now, said.get(action, NOTHING)
+            connection, job_ids, _EVENTS[action], now, messages.get(action, NO_MESSAGE)
         )
         if action is Action.SUSPEND:
             for row in job_rows.fetch_many(connection, job_ids).values():
-                writer.hold(connection, row, said[action])
+                writer.hold(connection, row, messages[action])
         return able
     its = job_rows.fetch_many(connection, job_ids).values()
     able = [row.id for row in its if _requeue(connection, row, action)]
-    return writer.apply_to_many(connection, able, _EVENTS[action], now, NOTHING)
+    return writer.apply_to_many(connection, able, _EVENTS[action], now, NO_MESSAGE)
 
 
 def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> None:

@@ -14,7 +14,7 @@ from farm.db.runners import RunnerRow
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY, free_seconds
 from farm.jobs.pricing import charged_seconds
 from farm.jobs.retries import Attempted, ClaimEnd, judge_unfinished
-from farm.jobs.said import trying_again
+from farm.jobs.status_messages import trying_again
 from farm.scheduler import machine_time, setbacks, trust, writer
 
 _A_DAY = timedelta(days=1)
@@ -111,15 +111,15 @@ def _frame_it_was_at(
     row: JobRow,
     ended: ClaimRow,
     left: Sequence[Attempted],
-    told: int | None,
+    reported: int | None,
 ) -> int | None:
     """Return the unfinished frame that its renderer was at; None when unknown.
 
     Parameters:
-        told: by its runner, if at all.
+        reported: by its runner, if at all.
     """
     # Heartbeats come every two seconds: they know nothing about a renderer that ends sooner.
-    frame = ended.current_frame if told is None else told
+    frame = ended.current_frame if reported is None else reported
     if frame is None and ended.frames_done and left:
         frame = left[0].number  # In the middle of its claim it was at the next frame.
     if frame is not None and not trust.was_given(connection, row, ended, frame):

@@ -35,7 +35,7 @@ from farm.jobs.instances import most_runners
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY
 from farm.jobs.pricing import FREE_ENDING_SECONDS
 from farm.jobs.retries import ClaimEnd, FrameState
-from farm.jobs.said import NOTHING, WAITS
+from farm.jobs.status_messages import NO_MESSAGE, WAITS
 from farm.jobs.transitions import Event
 from farm.scheduler import claim_ends, frame_health, machine_time, setbacks, trust, writer
 
@@ -100,8 +100,8 @@ def claim(
     writer.warn(connection, row, request.warnings)
     # What it waited for is available.
     over = row.reason in WAITS and not setbacks.waits_for_licence(row, now)
-    said = NOTHING if over else None
-    writer.apply(connection, row, Event.CLAIMED, now, said, moved, **times)
+    status = NO_MESSAGE if over else None
+    writer.apply(connection, row, Event.CLAIMED, now, status, moved, **times)
     # A renderer gets ascending frames, in whatever order the user requested them: see `unfinished`.
     # A runner that returns frames and gets as many again leaves none for others.
     more_wait = job_rows.progress(row).claimable > waited
@@ -320,7 +320,7 @@ def frame_done(
     frame_health.note(connection, row, report)
     job_rows.put(connection, row, moved, credits_micros=row.credits_micros + micros)
     if tried_before and row.reason == JobReason.TRYING_AGAIN:
-        writer.say_at_work(connection, row, NOTHING)
+        writer.set_message_at_work(connection, row, NO_MESSAGE)
     setbacks.frame_done(connection, row, caller.runner, own, now)
     writer.warn(connection, row, report.warnings)
     writer.settle(connection, row, now)

@@ -19,7 +19,7 @@ from farm.db.engine.database import Database
 from farm.db.runners import RunnerRow
 from farm.db.tables import jobs
 from farm.engines.port import Engine, EngineError, LaunchRequest, Phase
-from farm.jobs.said import no_runner
+from farm.jobs.status_messages import no_runner
 from farm.jobs.transitions import Event
 from farm.scheduler import claim_ends, claims, money, sights, writer
 from farm.scheduler.plan import Decision, Launch, Snapshot, plan
@@ -257,19 +257,19 @@ class Scheduler:
 
     def _tell_queued(self, living: Sequence[RunnerRow], seen: Sights) -> None:
         """Let jobs say why they wait if all their runners are in the engine's queue."""
-        said = {
+        messages = {
             job_id: no_runner(reason or "all machines are in use.")
             for job_id, reason in sights.queued(living, seen).items()
         }
-        if not said:
+        if not messages:
             return
         with self._database.read() as connection:
-            waiting = job_rows.fetch_many(connection, list(said))
-        news = [each.id for each in waiting.values() if each.message != said[each.id].message]
+            waiting = job_rows.fetch_many(connection, list(messages))
+        news = [each.id for each in waiting.values() if each.message != messages[each.id].message]
         if news:
             with self._database.write() as connection:
                 for job in job_rows.fetch_many(connection, news).values():
-                    writer.say_at_work(connection, job, said[job.id])
+                    writer.set_message_at_work(connection, job, messages[job.id])
 
     def _take_back(self, gone: list[RunnerRow], now: datetime) -> None:
         with self._database.write() as connection:
@@ -294,7 +294,9 @@ class Scheduler:
         if wanted and not runners.has_claimed(connection, runner.id):
             self._hold_back(runner.job_id, now)
             if not row.frames_running:
-                writer.say(connection, row, no_runner(f"{why}; another one is being started."))
+                writer.set_message(
+                    connection, row, no_runner(f"{why}; another one is being started.")
+                )
         claim_ends.runner_vanished(connection, runner, now)
 
     def _finish_stops(self, stopping: list[str], now: datetime) -> None:
@@ -346,7 +348,7 @@ class Scheduler:
                     self._hold_back(request.job_id, now)
                     runners.end_runner(connection, request.runner_id, now)
                     row = job_rows.row(connection, request.job_id)
-                    writer.say_at_work(connection, row, no_runner(str(reference)))
+                    writer.set_message_at_work(connection, row, no_runner(str(reference)))
                 else:
                     runners.set_reference(connection, request.runner_id, reference)
 

@@ -27,7 +27,7 @@ from farm.jobs.budget import (
     consequences,
 )
 from farm.jobs.pricing import to_credits
-from farm.jobs.said import NOTHING, Said
+from farm.jobs.status_messages import NO_MESSAGE, StatusMessage
 from farm.jobs.transitions import Event
 from farm.scheduler import writer
 
@@ -58,25 +58,25 @@ def review(database: Database, now: datetime, *, disk: bool = True, left: int = 
         for job_id, row in job_rows.fetch_many(connection, list(held)).items():
             writer.apply(connection, row, Event.SUSPEND, now)
             job_rows.put(connection, row, suspended_for=held[job_id])
-            writer.say(connection, row, _HELD[held[job_id]])
-        writer.apply_to_many(connection, due.released, Event.RESUME, now, NOTHING)
+            writer.set_message(connection, row, _HELD[held[job_id]])
+        writer.apply_to_many(connection, due.released, Event.RESUME, now, NO_MESSAGE)
 
     these = dict.fromkeys((*due.budget_reached, *dict(due.held), *due.released))
     database.write_in_portions(list(these), do)
 
 
 _HELD = {
-    FOR_CREDITS: Said(
+    FOR_CREDITS: StatusMessage(
         "Suspended: the account has no credits left. The job continues when credits are added.",
         JobReason.CREDITS,
     ),
-    DISABLED: Said("Suspended: the account is disabled.", JobReason.DISABLED),
-    FOR_STORAGE: Said(
+    DISABLED: StatusMessage("Suspended: the account is disabled.", JobReason.DISABLED),
+    FOR_STORAGE: StatusMessage(
         "Suspended: the account has used up the storage of its plan, or its share of the farm's"
         " disk. The job continues when there is space again, or with a larger plan.",
         JobReason.STORAGE,
     ),
-    FOR_DISK: Said(
+    FOR_DISK: StatusMessage(
         "Suspended: the farm's disk is full. The job continues when there is space.",
         JobReason.DISK,
     ),
@@ -210,16 +210,20 @@ def _act(connection: Connection, job_id: str, now: datetime) -> None:
     budget = f"{to_credits(row.budget_micros).normalize():f}"
     match BudgetAction(row.budget_action):
         case BudgetAction.STOP:
-            said = Said(f"Stopped: its budget of {budget} credits is used up.", JobReason.BUDGET)
-            writer.apply(connection, row, Event.STOP, now, said)
+            status = StatusMessage(
+                f"Stopped: its budget of {budget} credits is used up.", JobReason.BUDGET
+            )
+            writer.apply(connection, row, Event.STOP, now, status)
         case BudgetAction.SUSPEND:
-            said = Said(f"Suspended: its budget of {budget} credits is used up.", JobReason.BUDGET)
-            writer.apply(connection, row, Event.SUSPEND, now, said)
-            writer.hold(connection, row, said)  # It may have been suspended for lack of credits.
+            status = StatusMessage(
+                f"Suspended: its budget of {budget} credits is used up.", JobReason.BUDGET
+            )
+            writer.apply(connection, row, Event.SUSPEND, now, status)
+            writer.hold(connection, row, status)  # It may have been suspended for lack of credits.
         case BudgetAction.ALERT:
-            said = Said(f"Its budget of {budget} credits is used up.", JobReason.BUDGET)
+            status = StatusMessage(f"Its budget of {budget} credits is used up.", JobReason.BUDGET)
             if not JobState(row.state).is_final:
-                writer.say(connection, row, said)
+                writer.set_message(connection, row, status)
     subject = f"'{row.name}' has used up its budget"
-    text = f"The job '{row.name}' of the project '{row.project}': {said.message}"
+    text = f"The job '{row.name}' of the project '{row.project}': {status.message}"
     notices.add(connection, row.account_id, subject, text, now)

@@ -11,10 +11,10 @@ from farm.db import frame_states, job_rows, tasks
 from farm.db.claims import ClaimRow
 from farm.db.job_rows import JobRow
 from farm.db.runners import RunnerRow
-from farm.jobs import said
+from farm.jobs import status_messages
 from farm.jobs.hosts import KNOWN_SECONDS, MAX_HOST_FAILURES, REFUSED_PAUSE_SECONDS, avoided
 from farm.jobs.licences import LICENCE_PAUSES
-from farm.jobs.said import NOTHING, WAITS, another_machine
+from farm.jobs.status_messages import NO_MESSAGE, WAITS, another_machine
 from farm.scheduler import programs, writer
 
 
@@ -60,7 +60,7 @@ def _wait_for_another(connection: Connection, job: JobRow, reason: str, now: dat
     until = now + timedelta(seconds=REFUSED_PAUSE_SECONDS)
     # It may have to wait for a licence, and longer.
     job_rows.put(connection, job, not_before=max(until, job.not_before or until))
-    writer.say(connection, job, another_machine(reason))
+    writer.set_message(connection, job, another_machine(reason))
     return f"{reason}, so another machine continues the job."
 
 
@@ -89,8 +89,8 @@ def no_licence(connection: Connection, job: JobRow, message: str, now: datetime)
     failures = max(1, job.licence_failures + (not delivering))
     until = now + timedelta(seconds=LICENCE_PAUSES.after(failures))
     job_rows.put(connection, job, licence_failures=failures, not_before=until)
-    what = said.no_licence(message, until, others=job.frames_running > 0)
-    writer.say_at_work(connection, job, what)
+    what = status_messages.no_licence(message, until, others=job.frames_running > 0)
+    writer.set_message_at_work(connection, job, what)
 
 
 def frame_done(
@@ -103,7 +103,7 @@ def frame_done(
             for host, count in tasks.failures_by_host(connection, job.id).items():
                 _give_back(connection, job, host, count, now)
     if job.reason == JobReason.OTHER_MACHINE:
-        writer.say_at_work(connection, job, NOTHING)  # That other machine is available.
+        writer.set_message_at_work(connection, job, NO_MESSAGE)  # That other machine is available.
     # A renderer that got its licence earlier says nothing about the next one.
     if job.not_before is not None and claim.created_at >= job.not_before:
         forget_pause(connection, job)
@@ -114,7 +114,7 @@ def forget_pause(connection: Connection, job: JobRow) -> None:
     if job.licence_failures or job.not_before is not None:
         job_rows.put(connection, job, licence_failures=0, not_before=None)
     if job.reason in WAITS:
-        writer.say_at_work(connection, job, NOTHING)
+        writer.set_message_at_work(connection, job, NO_MESSAGE)
 
 
 def claim_failed(connection: Connection, job: JobRow, claim: ClaimRow, now: datetime) -> None:
@@ -132,7 +132,7 @@ def claim_failed(connection: Connection, job: JobRow, claim: ClaimRow, now: date
         _give_back(connection, job, host, count, now)
     if count == MAX_HOST_FAILURES:
         job_rows.put(connection, job, frame_states.reset_failures(connection, claim.job_id))
-        writer.say_at_work(connection, job, another_machine(_has_failed(host, count)))
+        writer.set_message_at_work(connection, job, another_machine(_has_failed(host, count)))
 
 
 def _give_back(connection: Connection, job: JobRow, host: str, count: int, now: datetime) -> None:

@@ -20,7 +20,7 @@ from farm.jobs.dependencies import review
 from farm.jobs.frames import format_ranges
 from farm.jobs.progress import NOTHING_MOVED, Moved
 from farm.jobs.retries import FrameState, Verdict
-from farm.jobs.said import NOTHING, Said
+from farm.jobs.status_messages import NO_MESSAGE, StatusMessage
 from farm.jobs.transitions import ASKED_FOR, Event, IllegalTransitionError, next_state
 
 AT_WORK = frozenset({JobState.READY, JobState.RUNNING})
@@ -38,19 +38,19 @@ def apply(
     row: JobRow,
     event: Event,
     now: datetime,
-    said: Said | None = None,
+    status: StatusMessage | None = None,
     moved: Moved = NOTHING_MOVED,
     **also: Unpack[JobColumns],
 ) -> JobState:
     """Apply ``event`` to a job and to those that wait for it; return the job's new state.
 
     Parameters:
-        said: the job's new message; None keeps the current one.
+        status: the job's new message; None keeps the current one.
         moved: state changes of its frames.
         also: other columns to write at the same time.
     """
     before = JobState(row.state)
-    state = _change(connection, row, event, now, said, moved, **also)
+    state = _change(connection, row, event, now, status, moved, **also)
     if state.is_final and not before.is_final:
         _tell_when_over(connection, row.submission_id, now)
     if state is not before and (
@@ -67,7 +67,7 @@ def apply_to_many(
     job_ids: Sequence[str],
     event: Event,
     now: datetime,
-    said: Said | None = None,
+    status: StatusMessage | None = None,
 ) -> list[str]:
     """Apply ``event`` to those of the jobs that allow it; return these.
 
@@ -79,7 +79,7 @@ def apply_to_many(
     for row in job_rows.fetch_many(connection, job_ids).values():
         before = JobState(row.state)
         try:
-            state = _change(connection, row, event, now, said)
+            state = _change(connection, row, event, now, status)
         except IllegalTransitionError:
             continue
         happened.append(row.id)
@@ -98,7 +98,7 @@ def _change(
     row: JobRow,
     event: Event,
     now: datetime,
-    said: Said | None,
+    status: StatusMessage | None,
     moved: Moved = NOTHING_MOVED,
     **also: Unpack[JobColumns],
 ) -> JobState:
@@ -107,8 +107,8 @@ def _change(
     if state is before and event in ASKED_FOR:
         return state  # It is so already, and says why.
     values: JobColumns = {"state": state.value}
-    if said is not None:
-        values |= _columns(said)
+    if status is not None:
+        values |= _columns(status)
     if before is JobState.SUSPENDED and state is not before:
         values["suspended_for"] = ""
     if state is JobState.READY and state is not before:
@@ -125,8 +125,8 @@ def _change(
     return state
 
 
-def _columns(said: Said) -> JobColumns:
-    return {"message": said.message, "reason": said.reason.value}
+def _columns(status: StatusMessage) -> JobColumns:
+    return {"message": status.message, "reason": status.reason.value}
 
 
 def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -> None:
@@ -156,24 +156,24 @@ def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -
     )
 
 
-def say(connection: Connection, row: JobRow, said: Said) -> None:
+def set_message(connection: Connection, row: JobRow, status: StatusMessage) -> None:
     """Change a job's message, if it is new."""
-    if Said(row.message, JobReason(row.reason)) != said:
-        job_rows.put(connection, row, **_columns(said))
+    if StatusMessage(row.message, JobReason(row.reason)) != status:
+        job_rows.put(connection, row, **_columns(status))
         feed.job_changed(connection, row.account_id, row.id)
 
 
-def hold(connection: Connection, row: JobRow, said: Said) -> None:
+def hold(connection: Connection, row: JobRow, status: StatusMessage) -> None:
     """Keep a suspended job suspended for another reason: no top-up resumes it any more."""
     if row.suspended_for:
         job_rows.put(connection, row, suspended_for="")
-        say(connection, row, said)
+        set_message(connection, row, status)
 
 
-def say_at_work(connection: Connection, row: JobRow, said: Said) -> None:
+def set_message_at_work(connection: Connection, row: JobRow, status: StatusMessage) -> None:
     """Change a job's message, unless it is suspended: then its message says why."""
     if JobState(row.state) in AT_WORK:
-        say(connection, row, said)
+        set_message(connection, row, status)
 
 
 def notice(connection: Connection, row: JobRow, text: str, flagged: int) -> None:
@@ -199,7 +199,7 @@ def review_dependencies(connection: Connection, submission_id: str, now: datetim
         for each in found:
             row = its[each.job_id]
             before = JobState(row.state)
-            state = _change(connection, row, each.event, now, each.said)
+            state = _change(connection, row, each.event, now, each.status)
             if each.event is Event.DEPENDENCIES_MET and job_rows.progress(row).over:
                 # Its last frame was done before it had to wait again.
                 state = _change(connection, row, *_end(connection, row, now))
@@ -214,19 +214,19 @@ def requeue(
     row: JobRow,
     claim_id: str,
     verdicts: Sequence[Verdict],
-    said: Said | None,
+    status: StatusMessage | None,
     **also: Unpack[JobColumns],
 ) -> None:
     """Store what happens to the unfinished frames of a claim that ended.
 
     Parameters:
         verdicts: one for each of its unfinished frames.
-        said: the new message of a running job; None keeps the current one.
+        status: the new message of a running job; None keeps the current one.
         also: other columns of the job to write at the same time.
     """
     moved = frame_states.take_back(connection, row.id, claim_id, verdicts)
-    if verdicts and said is not None and JobState(row.state) in AT_WORK:
-        also |= _columns(said)
+    if verdicts and status is not None and JobState(row.state) in AT_WORK:
+        also |= _columns(status)
     job_rows.put(connection, row, moved, **also)
     if verdicts:
         feed.job_changed(connection, row.account_id, row.id)
@@ -252,20 +252,22 @@ def settle(connection: Connection, row: JobRow, now: datetime) -> None:
         apply(connection, row, *_end(connection, row, now))
 
 
-def _end(connection: Connection, row: JobRow, now: datetime) -> tuple[Event, datetime, Said]:
+def _end(
+    connection: Connection, row: JobRow, now: datetime
+) -> tuple[Event, datetime, StatusMessage]:
     if not row.frames_failed:
         pictures.forget(connection, row.id)
-        return Event.ALL_FRAMES_DONE, now, NOTHING
-    said = _failure(connection, row)
+        return Event.ALL_FRAMES_DONE, now, NO_MESSAGE
+    status = _failure(connection, row)
     if job_rows.progress(row).left:
         fail_waiting(connection, row)
-    return Event.FRAMES_GAVE_UP, now, said
+    return Event.FRAMES_GAVE_UP, now, status
 
 
-def _failure(connection: Connection, row: JobRow) -> Said:
+def _failure(connection: Connection, row: JobRow) -> StatusMessage:
     why = claim_rows.last_failure(connection, row.id)
     if row.frames_failed == row.frames_total:
-        return Said(why or "No frame could be rendered.", JobReason.FRAMES)
+        return StatusMessage(why or "No frame could be rendered.", JobReason.FRAMES)
     found = frame_states.positions(connection, row.id, FrameState.FAILED, _MOST_LOOKED_AT)
     runs = [range(number, number + 1) for number, _ in found]
     runs += frame_runs.failed(connection, row.id, _MOST_LOOKED_AT)
@@ -274,6 +276,6 @@ def _failure(connection: Connection, row: JobRow) -> Said:
         shown += ", ..."
     which = f"frame {shown}" if row.frames_failed == 1 else f"frames {shown}"
     if left := job_rows.progress(row).left:
-        told = f"Failed: test {which}. The other {left} frames were not started. {why}".rstrip()
-        return Said(told, JobReason.TEST_FRAMES)
-    return Said(f"Failed: {which}. {why}".rstrip(), JobReason.FRAMES)
+        message = f"Failed: test {which}. The other {left} frames were not started. {why}".rstrip()
+        return StatusMessage(message, JobReason.TEST_FRAMES)
+    return StatusMessage(f"Failed: {which}. {why}".rstrip(), JobReason.FRAMES)

@@ -293,8 +293,8 @@ def shown(size: int) -> str:
 def _free_on(folder: Path) -> int:
     """Return the free bytes of a disk: 0 when it hardly has room for another file."""
     if hasattr(os, "statvfs"):
-        told = os.statvfs(folder)
+        disk = os.statvfs(folder)
         # Some file systems do not report such a number (btrfs).
-        if told.f_favail < told.f_files // _RESERVED_FILES_PART:
+        if disk.f_favail < disk.f_files // _RESERVED_FILES_PART:
             return 0
     return shutil.disk_usage(folder).free

@@ -29,7 +29,7 @@ from farm.errors import ConflictError
 from farm.jobs.dependencies import Node, review
 from farm.jobs.frames import with_test_frames
 from farm.jobs.pricing import to_micros
-from farm.jobs.said import NOTHING, Said
+from farm.jobs.status_messages import NO_MESSAGE, StatusMessage
 from farm.stores.port import Store
 from farm.submissions.checks import CheckedJob, check_jobs
 
@@ -139,12 +139,12 @@ def _is_stored(connection: Connection, account: AccountRow, spec: SubmissionSpec
 def _rows(checked: Sequence[CheckedJob], account_id: str, submission_id: str) -> NewJobs:
     ids = {job.spec.id: uuid4().hex for job in checked}
     places = {job.spec.id: place for place, job in enumerate(checked)}
-    says = _waits_for(checked)
+    messages = _waits_for(checked)
     ready = NewJobs()
     for job in _needed_first(checked):
         new = _new_job(job, ids[job.spec.id], submission_id, account_id, places[job.spec.id])
-        said = says.get(job.spec.id, NOTHING)
-        new.message, new.reason = said.message, said.reason.value
+        status = messages.get(job.spec.id, NO_MESSAGE)
+        new.message, new.reason = status.message, status.reason.value
         frames = job.frames
         if job.spec.test_frames_first:
             frames, new.test_frames = with_test_frames(frames)
@@ -153,7 +153,7 @@ def _rows(checked: Sequence[CheckedJob], account_id: str, submission_id: str) ->
     return ready
 
 
-def _waits_for(checked: Sequence[CheckedJob]) -> dict[str, Said]:
+def _waits_for(checked: Sequence[CheckedJob]) -> dict[str, StatusMessage]:
     """Return the messages of jobs that wait for others, by their client ids."""
     places = {job.spec.id: place for place, job in enumerate(checked)}
     nodes = (
@@ -165,7 +165,7 @@ def _waits_for(checked: Sequence[CheckedJob]) -> dict[str, Said]:
         )
         for job in checked
     )
-    return {each.job_id: each.said for each in review(nodes)}
+    return {each.job_id: each.status for each in review(nodes)}
 
 
 def _first_state(job: CheckedJob) -> JobState:

@@ -144,9 +144,9 @@ class AssetChecks:
                 # Caches that were never baked have the same names as baked ones.
                 certain = [asset for asset in lacking if asset.kind is not AssetKind.CACHE]
                 if certain:
-                    told = _messages(certain, max(MOST_NAMED, left), traced.more)
-                    errors[f"jobs[{index}].path"] = told
-                    left -= len(told)
+                    messages = _messages(certain, max(MOST_NAMED, left), traced.more)
+                    errors[f"jobs[{index}].path"] = messages
+                    left -= len(messages)
         if errors:
             raise InvalidRequestError(errors)
 
@@ -261,18 +261,20 @@ def _lacking(traced: Traced, results: str | None) -> list[MissingAsset]:
 def _warnings(traced: Traced, results: str | None) -> list[str]:
     if traced.failure:
         return [traced.failure]
-    told = _messages(_lacking(traced, results), MOST_NAMED, traced.more)
+    messages = _messages(_lacking(traced, results), MOST_NAMED, traced.more)
     if traced.unknown:
-        told.append(
+        messages.append(
             f"Not looked for, since it would have taken too long: {traced.unknown} of the files"
             " that the scene names."
         )
-    return told
+    return messages
 
 
 def _messages(assets: list[MissingAsset], most: int, more: int) -> list[str]:
-    told = [str(asset) for asset in assets[:most]]
-    left = len(assets) - len(told) + more
+    messages = [str(asset) for asset in assets[:most]]
+    left = len(assets) - len(messages) + more
     if left:
-        told.append("1 more file is missing." if left == 1 else f"{left} more files are missing.")
-    return told
+        messages.append(
+            "1 more file is missing." if left == 1 else f"{left} more files are missing."
+        )
+    return messages

@@ -117,8 +117,8 @@ class Prepared:
 
     def _out(self, dialect: Dialect, description: Sequence[Sequence[Any]]) -> list[_Convert]:
         return [
-            column.type.dialect_impl(dialect).result_processor(dialect, told[1])
-            for column, told in zip(self._columns, description, strict=True)
+            column.type.dialect_impl(dialect).result_processor(dialect, described[1])
+            for column, described in zip(self._columns, description, strict=True)
         ]
 
 

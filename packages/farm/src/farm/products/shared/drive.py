@@ -66,8 +66,8 @@ class Claim:
             for frame in [each for each in self._waiting if self._written(each, [""])][:-1]:
                 self._deliver(frame)
         if match := self._match("written", text):
-            told = match.groupdict().get("frame")
-            at = self._frame if told is None else int(told)
+            number = match.groupdict().get("frame")
+            at = self._frame if number is None else int(number)
             if at is not None:
                 self._deliver(at)
 

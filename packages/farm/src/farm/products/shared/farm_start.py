@@ -56,11 +56,11 @@ def exec_renderer(
     """
     parent = os.getppid()
     die_with_parent(parent)
-    told = _confine(sandbox) if sandbox else None
+    confined = _confine(sandbox) if sandbox else None
     # There it is a child of bubblewrap's first process, which dies with this one.
-    seen = _FIRST_PROCESS if told and told["apart"] else parent
-    line = [*(told["command"] if told else ()), *command]
-    more = {PARENT: str(seen), **({PROGRAMS: "1"} if told and told["programs"] else {})}
+    seen = _FIRST_PROCESS if confined and confined["apart"] else parent
+    line = [*(confined["command"] if confined else ()), *command]
+    more = {PARENT: str(seen), **({PROGRAMS: "1"} if confined and confined["programs"] else {})}
     os.chdir(home)
     os.execve(line[0], line, {**_environment(home, passed), **more})
 
@@ -91,13 +91,15 @@ def die_with_parent(parent: int) -> None:
 def _confine(file: str) -> "Confined":
     """Apply the renderer's limits; return the orders (`farm.runner.limits.watch`)."""
     with open(file, encoding="utf-8") as content:
-        told: Confined = json.load(content)
-    with open(told["pid_file"], "w", encoding="utf-8") as pid_file:
+        confined: Confined = json.load(content)
+    with open(confined["pid_file"], "w", encoding="utf-8") as pid_file:
         pid_file.write(str(os.getpid()))
-    if told["group"]:
-        with open(os.path.join(told["group"], "cgroup.procs"), "w", encoding="utf-8") as members:
+    if confined["group"]:
+        with open(
+            os.path.join(confined["group"], "cgroup.procs"), "w", encoding="utf-8"
+        ) as members:
             members.write("0")
-    for name, most in told["rlimits"].items():
+    for name, most in confined["rlimits"].items():
         _limit(name, most)
     if sys.platform == "linux":
         try:
@@ -105,13 +107,13 @@ def _confine(file: str) -> "Confined":
                 score.write(str(_WANTED_BY_THE_KERNEL))
         except OSError:
             pass  # Its score was even higher already.
-        if not told["apart"]:
+        if not confined["apart"]:
             # Processes that it leaves behind stay below it, where the runner sees and counts them.
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     if hasattr(signal, "SIGXFSZ"):
         # Python ignores the signal, and so would the renderer: it must end with a reason.
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    return told
+    return confined
 
 
 def _limit(name: str, most: int) -> None:

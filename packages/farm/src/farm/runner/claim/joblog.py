@@ -77,7 +77,5 @@ class ClaimLog:
         """Return the retained end, and how much is missing before it. Nothing is added any more."""
         held = "".join(self._tail)
         missing = self._missing + max(0, len(held) - TAIL)
-        told = (
-            f"\n... {missing} characters of this log are left out here ...\n\n" if missing else ""
-        )
-        return told + held[-TAIL:]
+        gap = f"\n... {missing} characters of this log are left out here ...\n\n" if missing else ""
+        return gap + held[-TAIL:]

@@ -47,8 +47,8 @@ class OwnNames:
             names.update(_parts(path))
         paths = {f"{self._project}/{file.path}" for file in job.files}
         # A plain word may come from anywhere, unless it is part of a path.
-        told = {each for each in names if len(each) >= _LEAST and not each.isalpha()}
-        return sorted(told | paths, key=len, reverse=True)
+        distinctive = {each for each in names if len(each) >= _LEAST and not each.isalpha()}
+        return sorted(distinctive | paths, key=len, reverse=True)
 
 
 def _parts(path: str) -> Iterator[str]:

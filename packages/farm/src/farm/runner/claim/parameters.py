@@ -99,8 +99,8 @@ def values_of(
             if found.copied:
                 found, beside = _with_copy(found, job, values)
                 copy = (text, place.project / beside)
-        told = template.drive.orders(values, frames, names, extension, found, copy)
-        orders.write_text(json.dumps(told), encoding="utf-8")
+        content = template.drive.orders(values, frames, names, extension, found, copy)
+        orders.write_text(json.dumps(content), encoding="utf-8")
         values["Orders"] = str(orders)
     return {name: value for name, value in values.items() if name in template.declared}
 

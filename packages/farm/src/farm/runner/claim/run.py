@@ -309,13 +309,15 @@ class ClaimRun:
                 self._watch.kill()
                 self._rendering.condemn(failure)
 
-    def _thread(self, name: str, work: Callable[..., None], *told: object) -> threading.Thread:
-        return threading.Thread(target=self._guarded, args=[work, *told], name=name, daemon=True)
+    def _thread(self, name: str, work: Callable[..., None], *arguments: object) -> threading.Thread:
+        return threading.Thread(
+            target=self._guarded, args=[work, *arguments], name=name, daemon=True
+        )
 
-    def _guarded(self, work: Callable[..., None], *told: object) -> None:
+    def _guarded(self, work: Callable[..., None], *arguments: object) -> None:
         """Run a thread's work: a bug of ours in it must end the claim, not only the thread."""
         try:
-            work(*told)
+            work(*arguments)
         except Exception as error:
             log.exception("Claim %s", self._claim_id)
             self._rendering.condemn(Failure(f"The runner failed: {error!r}.", False))
@@ -391,12 +393,12 @@ class ClaimRun:
             frame = None if self._yielding else self._rendering.frame
             return Finish(outcome=Outcome.STOPPED, frame=frame, exit_code=ended.status)
         left = [frame for frame in self._frames if frame not in self._results.sent]
-        told, symptoms = self._rendering, self._template.symptoms
-        failure = told.failure or self._results.failure
+        rendering, symptoms = self._rendering, self._template.symptoms
+        failure = rendering.failure or self._results.failure
         if self._overstayed and failure is None and not left:
             # Everything is delivered: how the renderer ended makes no difference.
             return Finish(outcome=Outcome.COMPLETED, exit_code=ended.status)
-        finish = judge(ended, failure, left, told.frame, told.last_line, symptoms)
+        finish = judge(ended, failure, left, rendering.frame, rendering.last_line, symptoms)
         if finish.outcome is Outcome.NO_LICENCE and self._sandbox.closed:
             return finish.model_copy(update={"message": f"{finish.message} {_CLOSED}"[:2000]})
         return finish
@@ -443,8 +445,8 @@ def give_back(farm: Farm, claim_id: str, reason: str) -> None:
     Raises:
         farm.runner.farm_client.ReportError: the farm could not be told.
     """
-    told = failed(Failure(reason, False), None).model_copy(update={"outcome": Outcome.STOPPED})
-    _end_unrendered(farm, claim_id, reason, told)
+    finish = failed(Failure(reason, False), None).model_copy(update={"outcome": Outcome.STOPPED})
+    _end_unrendered(farm, claim_id, reason, finish)
 
 
 def _end_unrendered(farm: Farm, claim_id: str, reason: str, finish: Finish) -> None:

@@ -82,8 +82,8 @@ def read_scene(
     mode = mode if account is None else "auto"
     read = (place.project, module.parent)
     line = command("farm.runner.claim.scene_reader", mode, read=read, account=account)
-    said = place.orders / "scene.answer"
-    with said.open("w+b") as answer:
+    answer_file = place.orders / "scene.answer"
+    with answer_file.open("w+b") as answer:
         code = _run(line, answer, asked, seconds * _SLOWER, is_over)
         if code is None or code < 0 or code > _KILLED:
             raise SceneError(f"{scene.name} takes too long, or too much memory, to be read.")
@@ -94,7 +94,7 @@ def read_scene(
         text = place.orders / "scene.copy"
         with text.open("wb") as copy:
             shutil.copyfileobj(answer, copy)
-    said.unlink()
+    answer_file.unlink()
     return found, text
 
 
@@ -116,16 +116,16 @@ def _run(
     )
     with process:
         try:
-            told: bytes | None = question
+            unsent: bytes | None = question
             until = time.monotonic() + seconds
             while time.monotonic() < until:
                 if is_over():
                     raise ReadingEndedError
                 try:
-                    process.communicate(told, _POLL_SECONDS)
+                    process.communicate(unsent, _POLL_SECONDS)
                     return process.returncode
                 except subprocess.TimeoutExpired:
-                    told = None  # It continues with that by itself.
+                    unsent = None  # It continues with that by itself.
             return None
         finally:
             end(process)

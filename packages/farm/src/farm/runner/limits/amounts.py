@@ -94,24 +94,24 @@ class Limits:
         }
 
 
-def limits_of(told: JobLimits, machine: Machine) -> Limits:
+def limits_of(allowed: JobLimits, machine: Machine) -> Limits:
     """Return the limits of a job on a machine.
 
     Parameters:
-        told: what the farm says.
+        allowed: what the farm says.
     """
     others = max(_OTHERS_BYTES, int(machine.memory_bytes * _OTHERS_PART))
     # A machine so small that nothing is left must not be without any memory for a renderer.
-    memory = max(machine.memory_bytes - others, machine.memory_bytes // 2) // told.slots
-    disk = told.disk_bytes or machine.disk_bytes // 2 // told.slots
+    memory = max(machine.memory_bytes - others, machine.memory_bytes // 2) // allowed.slots
+    disk = allowed.disk_bytes or machine.disk_bytes // 2 // allowed.slots
     return Limits(
-        memory_bytes=told.memory_bytes or memory,
-        processes=_processes(told, machine),
-        file_bytes=told.file_bytes or disk,
+        memory_bytes=allowed.memory_bytes or memory,
+        processes=_processes(allowed, machine),
+        file_bytes=allowed.file_bytes or disk,
         disk_bytes=disk,
-        files=told.files or _files(told.slots, machine),
-        frame_cpu_seconds=told.frame_cpu_seconds
-        or max(1.0, machine.processors / told.slots) * _FRAME_SECONDS,
+        files=allowed.files or _files(allowed.slots, machine),
+        frame_cpu_seconds=allowed.frame_cpu_seconds
+        or max(1.0, machine.processors / allowed.slots) * _FRAME_SECONDS,
         reserve_bytes=min(RESERVE_BYTES, int(machine.disk_bytes * _RESERVE_PART)),
         reserve_files=int((machine.disk_files or 0) * _RESERVE_PART),
     )
@@ -123,16 +123,16 @@ def _files(slots: int, machine: Machine) -> int:
     return max(1, min(_FILES, machine.disk_files // 2 // slots))
 
 
-def _processes(told: JobLimits, machine: Machine) -> int:
+def _processes(allowed: JobLimits, machine: Machine) -> int:
     """Return how many processes renderers may have, whatever an operator allows.
 
     Where they are of the user of this farm, half of all that this user may have is left for
     runners: who finds no room can neither confine a renderer nor look after it.
     """
-    wanted = told.processes or max(_PROCESSES, _PROCESSES_A_CPU * machine.processors)
+    wanted = allowed.processes or max(_PROCESSES, _PROCESSES_A_CPU * machine.processors)
     if machine.processes is None:
         return wanted
-    room = machine.processes // 2 // told.slots
+    room = machine.processes // 2 // allowed.slots
     return max(1, min(wanted, room * _SEEN_PART // (_SEEN_PART + 1)))
 
 

@@ -270,10 +270,10 @@ def _look_at_open(path: str, found: _Found) -> None:
 def _sent(path: str) -> int:
     """Return how many descriptors wait in a socket; Linux tells it of Unix sockets since 5.11."""
     try:
-        told = _SENT.search(Path(path).read_bytes())
+        found = _SENT.search(Path(path).read_bytes())
     except OSError:
         return 0
-    return int(told[1]) if told else 0
+    return int(found[1]) if found else 0
 
 
 def _count_watches(path: str, found: _Found) -> None:

@@ -48,8 +48,8 @@ def free_files(folder: Path) -> int | None:
     """Return how many more files a disk has room for; None: as many as fit. Raises OSError."""
     if sys.platform == "win32":
         return None
-    told = os.statvfs(folder)
-    return told.f_favail if told.f_files else None
+    disk = os.statvfs(folder)
+    return disk.f_favail if disk.f_files else None
 
 
 def _most_processes() -> int | None:
@@ -137,10 +137,10 @@ def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
     for each in members:
         with contextlib.suppress(psutil.Error), each.oneshot():
             threads += number(each.pid) or each.num_threads()
-            told = _memory(each.pid)
-            resident += told.get("VmRSS") or each.memory_info().rss
-            shared += told.get("RssShmem", 0)
-            tables += told.get("VmPTE", 0)
+            values = _memory(each.pid)
+            resident += values.get("VmRSS") or each.memory_info().rss
+            shared += values.get("RssShmem", 0)
+            tables += values.get("VmPTE", 0)
             times = each.cpu_times()
             waited = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
             used[each] = Used(times.user + times.system, waited)
@@ -173,13 +173,13 @@ def _children(parents: Iterable[psutil.Process]) -> set[psutil.Process]:
 
 def _fair_share(process: psutil.Process) -> tuple[int, int]:
     """Return a process's memory, and its shared part: its own share of both."""
-    told = _memory(process.pid, "smaps_rollup")
-    if "Pss" in told:
-        return told["Pss"], told.get("Pss_Shmem", 0)
+    values = _memory(process.pid, "smaps_rollup")
+    if "Pss" in values:
+        return values["Pss"], values.get("Pss_Shmem", 0)
     try:
         # For a process that cannot be examined, all that it has.
-        told = _memory(process.pid)
-        return told.get("VmRSS") or process.memory_info().rss, told.get("RssShmem", 0)
+        values = _memory(process.pid)
+        return values.get("VmRSS") or process.memory_info().rss, values.get("RssShmem", 0)
     except psutil.Error:
         return 0, 0
 
@@ -187,8 +187,8 @@ def _fair_share(process: psutil.Process) -> tuple[int, int]:
 def _memory(process: int, file: str = "status") -> dict[str, int]:
     """Return what Linux tells of a process's memory; {} elsewhere, and when it is gone."""
     for _ in range(TRIES):
-        if told := _status(living(process), file):
-            return told
+        if values := _status(living(process), file):
+            return values
         if has_ended(process):
             break
     return {}

@@ -186,11 +186,11 @@ class _Image:
             found.add(self._read(part, spec, (begin, end)), begin)
         return found.result()
 
-    def _damaged(self, said: str) -> OutputError:
+    def _damaged(self, error: str) -> OutputError:
         """Return what is wrong. Raises MemoryError: nothing may be."""
-        if _NO_MEMORY in said:
+        if _NO_MEMORY in error:
             raise MemoryError
-        reason = " ".join(said.replace(str(self._path), self._name).split()).rstrip(".")
+        reason = " ".join(error.replace(str(self._path), self._name).split()).rstrip(".")
         return OutputError(f"{self._name} is not a complete image: {reason or 'it is damaged'}.")
 
 

@@ -99,9 +99,9 @@ def _placed(question: Question, files: list[int], folder: Path) -> Iterator[Path
         path.unlink()
 
 
-def _limit_memory(told: int | None) -> int:
+def _limit_memory(allowed: int | None) -> int:
     """Limit memory to that of a renderer, irrevocably; return the limit."""
-    memory = MEMORY if told is None else min(MEMORY, max(LEAST_MEMORY, told))
+    memory = MEMORY if allowed is None else min(MEMORY, max(LEAST_MEMORY, allowed))
     with contextlib.suppress(ValueError, OSError):  # macOS has no limit on address space
         lower("RLIMIT_AS", memory, for_good=True)
     return memory

@@ -56,31 +56,31 @@ def main() -> None:
     split = sys.argv.index("--")
     orders: Orders = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     line = sys.argv[split + 1 :]
-    told, tell = os.pipe()
-    waits, go_on = os.pipe()
+    info_read, info_write = os.pipe()
+    block_read, block_write = os.pipe()
     first = os.fork()
     if first == 0:
         # Forked twice, so that bubblewrap gets no child that it does not know.
         if os.fork():
             os._exit(0)
-        os.close(tell)
-        os.close(waits)
-        _prepare(orders["socket"], orders["addresses"], told)
-        os.write(go_on, READY)
+        os.close(info_write)
+        os.close(block_read)
+        _prepare(orders["socket"], orders["addresses"], info_read)
+        os.write(block_write, READY)
         os._exit(0)
     os.waitpid(first, 0)
-    os.close(told)
-    os.close(go_on)
-    for descriptor in (tell, waits):
+    os.close(info_read)
+    os.close(block_write)
+    for descriptor in (info_write, block_read):
         os.set_inheritable(descriptor, True)
-    options = ["--info-fd", str(tell), "--block-fd", str(waits)]
+    options = ["--info-fd", str(info_write), "--block-fd", str(block_read)]
     os.execv(line[0], [line[0], *options, *line[1:]])  # noqa: S606 - this is what we become
 
 
-def _prepare(runner: str, addresses: "list[tuple[str, int]]", told: int) -> None:
+def _prepare(runner: str, addresses: "list[tuple[str, int]]", info_read: int) -> None:
     """Create the sockets and pass them on. On an error bubblewrap continues without them."""
     try:
-        with open(told, encoding="utf-8") as file:
+        with open(info_read, encoding="utf-8") as file:
             process = json.load(file)["child-pid"]
         with socket.socket(socket.AF_UNIX) as connection:
             # Relative to the folder: the path of such a socket may have at most 107 bytes.
@@ -97,14 +97,14 @@ def _prepare(runner: str, addresses: "list[tuple[str, int]]", told: int) -> None
         _say(f"No licence server can be reached: {error}")
 
 
-def _send(connection: socket.socket, said: bytes, ancillary: "list[Any]") -> None:
+def _send(connection: socket.socket, data: bytes, ancillary: "list[Any]") -> None:
     """Send descriptors, with retries: the kernel counts those in transit per user.
 
     A scene of the same user may have used up all of them, until its runner ends it.
     """
     for _ in range(_SENDS):
         try:
-            connection.sendmsg([said], ancillary)
+            connection.sendmsg([data], ancillary)
         except OSError as error:
             if error.errno != errno.ETOOMANYREFS:
                 raise

@@ -143,7 +143,7 @@ def _home() -> list[Path]:
 def _python_folders(python: Path) -> list[Path]:
     """Return the folders of a Python with bpy, of its base Python, and of bpy itself."""
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [str(python), "-s", "-c", _WHERE_BPY_IS],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -151,7 +151,7 @@ def _python_folders(python: Path) -> list[Path]:
             check=True,
             cwd="/",
         ).stdout
-        prefix, base_prefix, origin = map(Path, json.loads(said))
+        prefix, base_prefix, origin = map(Path, json.loads(output))
     except (subprocess.SubprocessError, ValueError) as error:
         log.warning("%s did not say where bpy is: %s", python, error)
         return []

@@ -33,10 +33,10 @@ class Lacking(NamedTuple):
     spaces: "list[str]"
 
 
-def lacking(said: str) -> Lacking:
+def lacking(output: str) -> Lacking:
     """Return what Blender says that it did not find when it opened a file."""
     found = Lacking([], [])
-    for kind, name in dict.fromkeys(_LACKING.findall(said)):
+    for kind, name in dict.fromkeys(_LACKING.findall(output)):
         words = f"{_WORDS.get(kind.lower(), kind.lower())} '{name}'"
         (found.spaces if kind == "image colorspace" else found.views).append(words)
     return found

@@ -103,8 +103,8 @@ def read(path: str, project: str) -> Mapping:
     rules = []  # type: list[tuple[str, str]]
     if os.path.isfile(path):
         with open(path, encoding="utf-8") as file:
-            told = json.load(file)
-        rules = [(each["source_path"], each["destination_path"]) for each in told["rules"]]
+            content = json.load(file)
+        rules = [(each["source_path"], each["destination_path"]) for each in content["rules"]]
     # Nothing leads out of the project.
     rules = [each for each in rules if ".." not in each[1].split("/") and not parts_of(each[1])]
     return Mapping(PathMap(rules), project)

@@ -19,7 +19,7 @@ _GONE = re.compile(
 )
 
 
-class Said(NamedTuple):
+class Remarks(NamedTuple):
     """What Blender printed about an opened file.
 
     Attributes:
@@ -34,7 +34,7 @@ class Said(NamedTuple):
     colours: farm_colours.Lacking
 
 
-def open_file(path: str, shown: str, mapping: farm_mapping.Mapping) -> Said:
+def open_file(path: str, shown: str, mapping: farm_mapping.Mapping) -> Remarks:
     """Open a file, with its libraries and files where they are here; return what it lacks.
 
     Parameters:
@@ -51,11 +51,11 @@ def open_file(path: str, shown: str, mapping: farm_mapping.Mapping) -> Said:
         except RuntimeError as error:
             raise SceneError(_unreadable(shown, str(error).replace(path, shown))) from None
     mapping.apply()
-    said = heard[0]
-    lacking = {scene: engine for engine, scene in _NO_ENGINE.findall(said)}
+    output = heard[0]
+    lacking = {scene: engine for engine, scene in _NO_ENGINE.findall(output)}
     # Remarks about a library before it was read from its place here.
-    gone = [each for each in _GONE.findall(said) if each[2] not in mapping.relinked]
-    return Said(lacking, gone, farm_colours.lacking(said))
+    gone = [each for each in _GONE.findall(output) if each[2] not in mapping.relinked]
+    return Remarks(lacking, gone, farm_colours.lacking(output))
 
 
 @contextmanager
@@ -74,9 +74,9 @@ def _heard() -> "Iterator[list[str]]":
             os.dup2(log, 1)
             os.close(log)
             printed.seek(0)
-            said = printed.read()
-            os.write(1, said)
-            heard.append(said.decode("utf-8", "backslashreplace"))
+            output = printed.read()
+            os.write(1, output)
+            heard.append(output.decode("utf-8", "backslashreplace"))
 
 
 def _unreadable(shown: str, error: str) -> str:

@@ -37,19 +37,19 @@ def switch_off() -> "list[str]":
     Raises:
         SceneError: without the program the scene would be a different one.
     """
-    told = list(_registered())
+    messages = list(_registered())
     for scene in bpy.data.scenes:
         for layer in scene.view_layers:
             settings = getattr(layer, "freestyle_settings", None)
             if settings is not None:  # None: a Blender built without Freestyle.
-                told += _style_modules(scene, layer, settings)
-                told += _names(scene, layer, settings)
+                messages += _style_modules(scene, layer, settings)
+                messages += _names(scene, layer, settings)
     _check_fluids()
     if not os.environ.get(PROGRAMS):
         _check_shaders()
     for text in [text for text in bpy.data.texts if text.name.endswith(".py")]:
         bpy.data.texts.remove(text)
-    return told
+    return messages
 
 
 def _registered() -> "Iterator[str]":

@@ -80,11 +80,11 @@ class Playback:
         """
         # Motion blur looks ahead.
         last = min(last + bool(self._scene.render.use_motion_blur), self._last)
-        told = time.monotonic()
+        reported_at = time.monotonic()
         for frame in range(self._first, last + 1):
             self._scene.frame_set(frame)
-            if time.monotonic() - told > _TELL_SECONDS:
-                told = time.monotonic()
+            if time.monotonic() - reported_at > _TELL_SECONDS:
+                reported_at = time.monotonic()
                 note(f"Simulations are computed up to frame {frame} of {last}.")
 
 

@@ -127,8 +127,8 @@ def _check_colours(scene: Any, lacks: farm_colours.Lacking, fail: bool) -> None:
     """Warn of other colours than the artist's. Raises SceneError when that is to end the job."""
     if fail and farm_colours.change_pixels(lacks, scene):
         raise SceneError(farm_colours.refusal(lacks))
-    if told := farm_colours.message(lacks):
-        warn(told)
+    if message := farm_colours.message(lacks):
+        warn(message)
 
 
 def _render_all(scene: Any, options: argparse.Namespace, frames: "list[int]") -> None:

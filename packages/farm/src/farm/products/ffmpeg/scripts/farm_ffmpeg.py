@@ -54,10 +54,10 @@ class Run:
         if self.code < 0:
             why = " It may have run out of memory." if self.code == -signal.SIGKILL else ""
             return f"FFmpeg was ended by {signal.Signals(-self.code).name}.{why}"
-        said = self.lines[-1].strip().rstrip(".") if self.lines else "it gave no reason"
-        if said == "Conversion failed!" and len(self.lines) > 1:
-            said = self.lines[-2].strip().rstrip(".")
-        return f"FFmpeg failed with exit code {self.code}: {said}."
+        reason = self.lines[-1].strip().rstrip(".") if self.lines else "it gave no reason"
+        if reason == "Conversion failed!" and len(self.lines) > 1:
+            reason = self.lines[-2].strip().rstrip(".")
+        return f"FFmpeg failed with exit code {self.code}: {reason}."
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,8 @@ def damage(ffmpeg: str, image: str, reading: "list[str]") -> "str | None":
     return _why(done.stderr) if done.returncode or _LOST in done.stderr else None
 
 
-def _why(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+def _why(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     # "[png @ 0x55...] chunk too big": the address means nothing to people.
     return re.sub(r"^\[[^]]*\] *", "", lines[0]).rstrip(".") if lines else "no reason was given"
 
@@ -211,10 +211,10 @@ def decode(
         check=False,
         preexec_fn=lambda: die_with_parent(parent),
     )
-    said = done.stderr.decode("utf-8", "backslashreplace")
-    match = _SIZE.search(said)
-    if done.returncode != 0 or match is None or _LOST in said:
-        return damage(ffmpeg, image, reading) or _why(said)
+    output = done.stderr.decode("utf-8", "backslashreplace")
+    match = _SIZE.search(output)
+    if done.returncode != 0 or match is None or _LOST in output:
+        return damage(ffmpeg, image, reading) or _why(output)
     return (int(match[1]), int(match[2])), bytearray(done.stdout)
 
 
@@ -250,8 +250,8 @@ def examine(ffprobe: str, film: str) -> Film:
             sound_seconds(ffprobe, [film]),
         )
     except (ValueError, KeyError, IndexError, ZeroDivisionError):
-        said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1].rstrip(".")
-        raise SceneError(f"ffprobe cannot read the film that was made: {said}.", False) from None
+        reason = (done.stderr.strip().splitlines() or ["it says nothing"])[-1].rstrip(".")
+        raise SceneError(f"ffprobe cannot read the film that was made: {reason}.", False) from None
 
 
 def sound_seconds(ffprobe: str, file: "list[str]") -> "float | None":

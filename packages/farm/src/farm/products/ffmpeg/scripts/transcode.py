@@ -86,12 +86,12 @@ def _work(options: argparse.Namespace) -> None:
     if min(options.width, options.height) < 0:
         raise SceneError("scale_width and scale_height must not be negative.")
     sequence, frames = _find(options)
-    told = frames_of(options.frames)
+    reported = frames_of(options.frames)
     ffprobe = farm_ffmpeg.ffprobe_beside(options.ffmpeg)
     encoder = codec.choose_encoder(farm_ffmpeg.encoders(options.ffmpeg), options.codec)
     started = time.monotonic()
     emit("loaded", width=None, height=None, engine=encoder)
-    emit("frame_started", frame=told[0])
+    emit("frame_started", frame=reported[0])
     print(f"{len(frames)} images: {sequence}, frames {_shown(frames)}.", flush=True)
     images = _link(options, sequence, frames)
     names = [sequence.path(each) for each in frames]
@@ -115,9 +115,9 @@ def _work(options: argparse.Namespace) -> None:
     name = f"{options.name}.{codec.extension}"
     target = os.path.join(options.output, name)
     move(film, target)
-    seconds = (time.monotonic() - started) / len(told)
-    for frame in told:
-        files = [name] if frame == told[-1] else []
+    seconds = (time.monotonic() - started) / len(reported)
+    for frame in reported:
+        files = [name] if frame == reported[-1] else []
         emit("frame_written", frame=frame, files=files, extra=[], seconds=seconds)
 
 

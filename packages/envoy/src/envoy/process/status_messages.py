@@ -71,14 +71,14 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class StatusMessage:
     """A message and what it is about."""
 
     message: str = ""
     reason: Reason = Reason.NONE
 
 
-NOTHING = Said()
+NO_MESSAGE = StatusMessage()
 
 _FULL: dict[str, Reason] = {
     ErrorCode.QUOTA_EXCEEDED: Reason.STORAGE,

@@ -11,14 +11,14 @@ from farm_protocol.jobs import JobReason
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class StatusMessage:
     """A message and its reason."""
 
     message: str = ""
     reason: JobReason = JobReason.NONE
 
 
-NOTHING = Said()
+NO_MESSAGE = StatusMessage()
 
 WAITS = frozenset(
     {JobReason.RUNNER, JobReason.OTHER_MACHINE, JobReason.LICENCE, JobReason.OTHER_LICENCE}
@@ -26,17 +26,17 @@ WAITS = frozenset(
 """Temporary reasons of running jobs, which are withdrawn later."""
 
 
-def no_runner(why: str) -> Said:
+def no_runner(why: str) -> StatusMessage:
     """Return the status of a job for which no runner can be started."""
-    return Said(f"Waiting: {why}", JobReason.RUNNER)
+    return StatusMessage(f"Waiting: {why}", JobReason.RUNNER)
 
 
-def another_machine(why: str) -> Said:
+def another_machine(why: str) -> StatusMessage:
     """Return the status of a job that waits for a suitable machine."""
-    return Said(f"Waiting for another machine: {why}.", JobReason.OTHER_MACHINE)
+    return StatusMessage(f"Waiting for another machine: {why}.", JobReason.OTHER_MACHINE)
 
 
-def no_licence(why: str, until: datetime, *, others: bool) -> Said:
+def no_licence(why: str, until: datetime, *, others: bool) -> StatusMessage:
     """A renderer got no licence.
 
     Parameters:
@@ -47,9 +47,9 @@ def no_licence(why: str, until: datetime, *, others: bool) -> Said:
     what, reason = "Waiting for a licence.", JobReason.LICENCE
     if others:
         what, reason = "Waiting for another licence.", JobReason.OTHER_LICENCE
-    return Said(f"{what} {why.rstrip('.')}. Next try at {until:%H:%M:%S} UTC.", reason)
+    return StatusMessage(f"{what} {why.rstrip('.')}. Next try at {until:%H:%M:%S} UTC.", reason)
 
 
-def trying_again(why: str) -> Said:
+def trying_again(why: str) -> StatusMessage:
     """A claim failed or was lost, and its frames wait again."""
-    return Said(f"Trying again: {why}", JobReason.TRYING_AGAIN)
+    return StatusMessage(f"Trying again: {why}", JobReason.TRYING_AGAIN)
