@@ -8,7 +8,7 @@ from farm.runner.limits.processor_time import ProcessorTime, Used
 def added_up(*looks: Mapping[str, Used], running: int = 0) -> float:
     time = ProcessorTime[str](processors=4)
     for number, used in enumerate(looks):
-        time.looked(used, number * 0.5, lambda _: running)
+        time.update(used, number * 0.5, lambda _: running)
     return time.seconds
 
 

@@ -326,7 +326,7 @@ class ClaimRun:
         """Return which limit the kernel has enforced; None: none."""
         if ended.signal is not None and ended.signal == getattr(signal, "SIGXFSZ", None):
             return file_too_large(self._limits)
-        return self._watch.told_by_the_kernel()
+        return self._watch.kernel_failure()
 
     def _written(self, frame: FrameFiles) -> None:
         """Queue a frame for sending. Runs in OpenJD's thread."""

@@ -1,1 +1,1 @@
-"""How much a renderer may use of its machine, how that is measured, and who ends it."""
+"""Resource limits of renderers: their values, how usage is measured, and how they are enforced."""

@@ -1,7 +1,7 @@
-"""How much of a machine the renderers of one job may use. Pure: numbers in, numbers out.
+"""The resource limits of one job's renderers. Pure: numbers in, numbers out.
 
-The farm tells what its operator has set for the machine type; everything else follows from the
-machine, so that a farm of one computer needs no set-up.
+The operator may set limits for a machine type. The others are derived from the machine, so that a
+farm on a single computer needs no configuration.
 """
 
 from dataclasses import dataclass
@@ -10,37 +10,38 @@ from farm_protocol.runner import Enforcement, HostLimits, JobLimits
 
 GIGABYTE = 2**30
 RESERVE_BYTES = GIGABYTE
-"""Most space on a disk that a renderer must leave; of a small disk it is `_RESERVE_PART`."""
+"""Disk space that renderers must leave free; on a small disk, `_RESERVE_PART` of it."""
 _RESERVE_PART = 1 / 50
 _OTHERS_BYTES, _OTHERS_PART = GIGABYTE // 2, 1 / 20
-"""Memory that is left for the runner, the farm and the system: the larger one of both."""
+"""Memory reserved for the runner, the farm and the system: whichever is larger."""
 _PROCESSES, _PROCESSES_A_CPU = 4096, 64
-"""Renderers start a few threads for each processor, and a big machine has hundreds of them."""
+"""Renderers start a few threads per processor, and big machines have hundreds of processors."""
 _SEEN_PART = 4
-"""The kernel lets a renderer start so much more than it may: a quarter."""
+"""The kernel's limit on processes is a quarter above ours, so that we see when ours is exceeded.
+"""
 _FILES = 1_000_000
-"""A disk may have room for fewer, whatever they are full of: then half of them for all slots."""
+"""On a disk with room for fewer inodes, all slots together get half of those instead."""
 _DESCRIPTORS = 16_384
-"""Of one process. Scenes of thousands of textures need some thousands. It also bounds what can be
-in the queues of sockets, where no look finds it."""
+"""Per process. Scenes with thousands of textures need several thousand. This also bounds how many
+files can be hidden in the queues of sockets, where they cannot be found."""
 _FRAME_SECONDS = 24 * 3600
-"""Processor time of a frame, times the processors: what a frame may take by the clock (the
-products' ``frame_timeout``), which a job may set itself, while this is the operator's."""
+"""Processor time of a frame, per processor. The same as the longest wall-clock time of a frame (the
+products' ``frame_timeout``); but that one a job may change, and this one only the operator."""
 _SMALL_PART = 8
-"""``/tmp`` and ``/dev/shm`` lie in memory: each may take this part of a renderer's share."""
+"""``/tmp`` and ``/dev/shm`` are in memory: each gets 1/8 of a renderer's memory."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a machine has.
+    """The resources of a machine.
 
     Attributes:
-        memory_bytes: that this process can get.
-        processors: that this process may use.
-        disk_bytes: size of the disk that the work folder is on.
-        processes: that the user of this process may have, with all threads; None: any number, or
-            renderers are another user's.
-        disk_files: that this disk has room for; None: any number.
+        memory_bytes: memory available to this process.
+        processors: processors available to this process.
+        disk_bytes: size of the disk that contains the work folder.
+        processes: how many processes and threads the current user may have; None: unlimited, or
+            renderers run as another user.
+        disk_files: number of inodes of that disk; None: unlimited.
     """
 
     memory_bytes: int
@@ -52,17 +53,17 @@ class Machine:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the renderers of a job may use, all their processes together.
+    """The limits of a job's renderers, for all their processes together.
 
     Attributes:
-        memory_bytes: of RAM.
+        memory_bytes: RAM.
         processes: processes and threads at a time.
-        file_bytes: size of one file.
-        disk_bytes: of all that they write, while it is there.
-        files: that they write, while they are there.
+        file_bytes: size of a single file.
+        disk_bytes: total size of the files that they have written and not removed.
+        files: number of those files.
         frame_cpu_seconds: processor time of one frame, summed over processors.
-        reserve_bytes: of the disk, which they leave free.
-        reserve_files: that the disk must still have room for.
+        reserve_bytes: disk space that must stay free.
+        reserve_files: inodes that must stay free.
     """
 
     memory_bytes: int
@@ -76,17 +77,17 @@ class Limits:
 
     @property
     def small_bytes(self) -> int:
-        """The size of a file system in memory: ``/tmp``, ``/dev/shm``."""
+        """The size of each in-memory file system: ``/tmp``, ``/dev/shm``."""
         return self.memory_bytes // _SMALL_PART
 
     @property
     def hard_processes(self) -> int:
-        """What the kernel is told: more than is allowed, so that it can be seen and named."""
+        """The kernel's limit: higher than ours, so that exceeding ours can be seen and reported."""
         return self.processes + self.processes // _SEEN_PART
 
     @property
     def rlimits(self) -> dict[str, int]:
-        """The limits that each process has by itself, by their names in `resource`."""
+        """The limits of each single process, by their names in `resource`."""
         return {
             "RLIMIT_CORE": 0,
             "RLIMIT_FSIZE": self.file_bytes,
@@ -98,10 +99,10 @@ def limits_of(allowed: JobLimits, machine: Machine) -> Limits:
     """Return the limits of a job on a machine.
 
     Parameters:
-        allowed: what the farm says.
+        allowed: the operator's limits for the machine type; 0 where they are derived here.
     """
     others = max(_OTHERS_BYTES, int(machine.memory_bytes * _OTHERS_PART))
-    # A machine so small that nothing is left must not be without any memory for a renderer.
+    # Even on a very small machine, a renderer gets half of the memory.
     memory = max(machine.memory_bytes - others, machine.memory_bytes // 2) // allowed.slots
     disk = allowed.disk_bytes or machine.disk_bytes // 2 // allowed.slots
     return Limits(
@@ -124,10 +125,10 @@ def _files(slots: int, machine: Machine) -> int:
 
 
 def _processes(allowed: JobLimits, machine: Machine) -> int:
-    """Return how many processes renderers may have, whatever an operator allows.
+    """Return how many processes and threads renderers may have, at most what the operator allows.
 
-    Where they are of the user of this farm, half of all that this user may have is left for
-    runners: who finds no room can neither confine a renderer nor look after it.
+    If renderers run as the farm's own user, half of that user's processes are reserved for runners:
+    a runner that cannot start a process can neither confine a renderer nor watch it.
     """
     wanted = allowed.processes or max(_PROCESSES, _PROCESSES_A_CPU * machine.processors)
     if machine.processes is None:
@@ -137,13 +138,13 @@ def _processes(allowed: JobLimits, machine: Machine) -> int:
 
 
 def held_by(groups: bool, sandbox: bool, posix: bool, ends: bool) -> HostLimits:
-    """Return how a machine holds renderers to their limits.
+    """Return how a machine enforces the limits of renderers.
 
     Parameters:
-        groups: a runner can make control groups.
-        sandbox: renderers run in one, where they alone are counted.
-        posix: each process can be limited.
-        ends: nothing outlives that sandbox.
+        groups: runners can create control groups.
+        sandbox: renderers run in a sandbox, where only their own processes are counted.
+        posix: limits of single processes exist (setrlimit).
+        ends: no process outlives the sandbox.
     """
     return HostLimits(
         memory=Enforcement.KERNEL if groups else Enforcement.WATCHED,

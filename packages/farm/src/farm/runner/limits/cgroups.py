@@ -1,8 +1,8 @@
-"""Control groups of Linux (version 2): the kernel itself holds a renderer to its memory.
+"""Linux control groups (cgroup v2): the kernel enforces a renderer's memory limit.
 
-A runner may make a group where it is root on a machine or in a container, or where systemd has
-delegated its service's own group to it (``Delegate=yes`` with ``DelegateSubgroup=``). Nothing is
-changed that systemd has not handed over.
+A runner can create a group if it is root on a machine or in a container, or if systemd has
+delegated its service's control group to it (``Delegate=yes`` with ``DelegateSubgroup=``). Groups
+that systemd has not delegated are left alone.
 """
 
 import contextlib
@@ -17,18 +17,18 @@ ROOT = Path("/sys/fs/cgroup")
 _NEEDED = frozenset({"memory", "pids"})
 _NAME = "envoy-render-"
 _SYSTEMD = Path("/run/systemd/system")
-"""There when systemd manages this machine's groups."""
+"""Exists if systemd manages this machine's control groups."""
 _TRIES, _PAUSE_SECONDS = 40, 0.05
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What the kernel counts of a group.
+    """The kernel's counters of a group.
 
     Attributes:
-        cpu_seconds: processor time, of processes that have ended as well.
-        killed: processes that the kernel has killed because the group's memory was used up.
-        refused: how often a process or thread was not started because there were too many.
+        cpu_seconds: processor time, including that of ended processes.
+        killed: how many processes the kernel has killed because the group ran out of memory.
+        refused: how often a process or thread could not be started because there were too many.
     """
 
     cpu_seconds: float
@@ -40,12 +40,12 @@ class Group:
     """A control group for the renderers of one job."""
 
     def __init__(self, path: Path) -> None:
-        """``path``: the group's folder, which exists."""
+        """``path``: the group's existing folder."""
         self.path = path
 
     @classmethod
     def make(cls, limits: Limits) -> "Group | None":
-        """Make a group with the limits of a job; None where that is not possible."""
+        """Create a group with the limits of a job; return None where that is not possible."""
         base = _base()
         if base is None:
             return None
@@ -55,7 +55,7 @@ class Group:
             path.mkdir(exist_ok=True)
             (path / "memory.max").write_text(str(limits.memory_bytes))
             (path / "pids.max").write_text(str(limits.processes))
-            # All of a renderer or nothing: half of one only hangs.
+            # Kill all processes of a renderer together: those left would only hang.
             (path / "memory.oom.group").write_text("1")
         except OSError:
             group.remove()
@@ -63,7 +63,7 @@ class Group:
         return group
 
     def counts(self) -> Counts:
-        """Return what the kernel has counted so far; all 0 when the group is gone."""
+        """Return the current counters; all 0 when the group no longer exists."""
         try:
             return Counts(
                 cpu_seconds=_values(self.path / "cpu.stat").get("usage_usec", 0) / 1e6,
@@ -74,28 +74,28 @@ class Group:
             return Counts(0.0, 0, 0)
 
     def kill(self) -> None:
-        """Kill all that is in the group."""
+        """Kill all processes in the group."""
         with contextlib.suppress(OSError):
             (self.path / "cgroup.kill").write_text("1")
 
     def remove(self) -> None:
-        """Kill what is left in the group and remove it."""
+        """Remove the group; processes that are left in it are killed."""
         for _ in range(_TRIES):
             with contextlib.suppress(OSError):
                 self.path.rmdir()
             if not self.path.exists():
                 return
             self.kill()
-            time.sleep(_PAUSE_SECONDS)  # What is killed takes a moment to leave.
+            time.sleep(_PAUSE_SECONDS)  # Killed processes take a moment to disappear.
 
 
 def usable() -> bool:
-    """Return whether this process can make groups."""
+    """Return whether this process can create groups."""
     return _base() is not None
 
 
 def memory_of_this_process() -> int | None:
-    """Return how much memory a container gives to this process; None: all of the machine's."""
+    """Return the memory limit of this process's container, in bytes; None: there is none."""
     try:
         own = _own()
         groups = [own, *own.parents] if own else []
@@ -110,12 +110,12 @@ def memory_of_this_process() -> int | None:
 
 
 def _base() -> Path | None:
-    """Return the group in which this process may make others; None when there is none."""
+    """Return the group below which this process may create others; None when there is none."""
     try:
         own = _own()
         if own is None:
             return None
-        # A group with processes of its own can have no groups with limits in it, but the root.
+        # Except for the root, a group that contains processes cannot have child groups with limits.
         for group in [own] if own == ROOT else [own, own.parent]:
             if _may_use(group):
                 return group
@@ -130,7 +130,7 @@ def _own() -> Path | None:
     lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     own = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "")
     path = ROOT / own.lstrip("/")
-    # A group outside of this container's view is named with dots.
+    # The path of a group outside this container contains "..".
     return path if own and ".." not in path.parts and path.is_dir() else None
 
 

@@ -1,4 +1,4 @@
-"""How much a renderer has written, counted so that it cannot hide any of it.
+"""Disk usage of a renderer, measured so that it cannot hide any of it.
 
 Open unlinked files (`holdings`) and files in folders (`folders`) are counted while the renderer
 runs. If the result is doubtful, they are counted again with the renderer stopped (`stillness`): now
@@ -150,7 +150,7 @@ class DiskWatch:
             UnexplainedLoss(free),
         )
         self._restless = 0
-        # Since the last count: the disk's free space, its losses, and the renderer's bytes.
+        # Since the last count: free disk space, lost disk space, and bytes of the renderer.
         self._seen_free, self._lost, self._counted = free, 0, 0
 
     def needs_count(self) -> bool:

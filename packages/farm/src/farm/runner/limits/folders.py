@@ -1,8 +1,8 @@
-"""What lies in the folders of a renderer that may be writing, moving and removing all the time.
+"""Disk usage of folders whose contents may be written, moved and removed at any time.
 
-Folders are opened one from the other, so that one that is moved while it is looked through is still
-the same, and no path is too long. What is moved between two of them is seen twice or not at all:
-that this may have happened is told (`FolderUse.changed`), and who asks decides what it is worth.
+Each folder is opened relative to its parent's descriptor. So it stays the same folder if it is
+moved while it is being scanned, and no path becomes too long. Files that are moved between two
+folders may be counted twice or not at all; `FolderUse.changed` reports that this may have happened.
 """
 
 import contextlib
@@ -23,19 +23,21 @@ _FOLDER = (
 )
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 MOST_DEEP = 100
-"""Folders in folders: each keeps two descriptors while what is in it is looked through."""
+"""Maximum depth of nested folders: each keeps two descriptors open while it is scanned."""
 TICK_SECONDS = 0.1
-"""More than the times of a file system are wrong by: kernels move them on every few milliseconds.
-"""
+"""Longer than a file system's timestamps lag: kernels update their clock every few milliseconds."""
 
 
 @dataclass(frozen=True)
 class FolderUse:
-    """What lies in folders: bytes on the disk, number of entries, size of the largest file.
+    """The contents of folders.
 
     Attributes:
-        hidden: a folder that could not be looked into, "" for none: shut, or in too many others.
-        changed: a folder was changed meanwhile: something may be missing, or counted twice.
+        disk_bytes: disk space in use.
+        files: number of files and folders.
+        largest_bytes: size of the largest file.
+        hidden: a folder that could not be opened, or is nested too deeply; "" for none.
+        changed: a folder was changed during the scan: files may be missing, or counted twice.
     """
 
     disk_bytes: int
@@ -46,13 +48,14 @@ class FolderUse:
 
 
 def folder_use(folders: Iterable[Path], most_files: int, tick: float = TICK_SECONDS) -> FolderUse:
-    """Return what lies in folders, whoever is just writing there.
+    """Scan folders, which others may be changing.
 
-    No link is followed, and a file with several names counts once. Stops as soon as there are more
-    than ``most_files`` entries.
+    Symbolic links are not followed, and a file with several hard links counts once. The scan stops
+    after ``most_files`` entries.
 
     Parameters:
-        tick: seconds; what has changed a folder so shortly before counts as meanwhile.
+        tick: seconds; a folder that was changed this shortly before the scan counts as changed
+            during it.
     """
     count = _Count(most_files, time.time_ns() - int(tick * 1e9))
     for folder in folders:
@@ -62,7 +65,7 @@ def folder_use(folders: Iterable[Path], most_files: int, tick: float = TICK_SECO
 
 @dataclass
 class _Count:
-    """``since``: what changes a folder later, by its own clock in ns, has changed it meanwhile."""
+    """``since``: folders with a later change time (in ns, of their file system) were changed."""
 
     most: int
     since: int
@@ -74,7 +77,7 @@ class _Count:
     seen: set[tuple[int, int]] = field(default_factory=set)
 
     def look_into(self, folder: Path) -> None:
-        """Count what lies in a folder and below."""
+        """Count the contents of a folder and its subfolders."""
         open_ones: list[_Open] = []
         with self._unless_gone(str(folder)):
             open_ones.append(_Open(folder))
@@ -100,7 +103,7 @@ class _Count:
             yield
         except OSError as error:
             if error.errno in _GONE:
-                self.changed = True  # Moved or removed since its folder was read.
+                self.changed = True  # It was moved or removed after its folder had been listed.
             else:
                 self.hidden = name
 
@@ -113,7 +116,7 @@ class _Count:
                 if (found.st_dev, found.st_ino) in self.seen:
                     return False
                 self.seen.add((found.st_dev, found.st_ino))
-        # What is used, and not what is promised: files may have holes.
+        # Allocated blocks rather than the nominal size: files may be sparse.
         self.bytes += getattr(found, "st_blocks", -(-found.st_size // 512)) * 512
         return stat.S_ISDIR(found.st_mode)
 
@@ -124,20 +127,21 @@ class _Count:
         open_ones.append(_Open(open_ones[-1].of(entry), open_ones[-1].descriptor))
 
     def _close(self, folder: "_Open") -> None:
-        # Its parent's time tells of folders that were moved away before their turn came.
+        # The parent's change time reveals subfolders that were moved away before they were scanned.
         with self._unless_gone(""):
             self.changed = self.changed or folder.changed_at() > self.since
         folder.close()
 
 
 class _Open:
-    """A folder that is being looked through: by a descriptor, or by its path on Windows."""
+    """A folder that is being scanned: by its descriptor, or on Windows by its path."""
 
     def __init__(self, where: Path | str, parent: int | None = None) -> None:
-        """Open it; no link. Raises OSError.
+        """Open a folder, but no symbolic link. Raises OSError.
 
         Parameters:
             where: its path, or its name in the folder ``parent``.
+            parent: descriptor of the folder that contains it.
         """
         self.descriptor: int | None = None
         self._path = str(where)
@@ -153,11 +157,11 @@ class _Open:
             raise
 
     def of(self, entry: "os.DirEntry[str]") -> str:
-        """Return how a folder in this one is named."""
+        """Return the path of a subfolder, relative to this folder if that has a descriptor."""
         return entry.path if self.descriptor is None else entry.name
 
     def changed_at(self) -> int:
-        """Return when it was changed last, in ns by its disk's clock."""
+        """Return the change time (ctime) in ns, by the clock of the file system."""
         status = os.stat(self._path if self.descriptor is None else self.descriptor)  # noqa: PTH116
         return status.st_ctime_ns
 

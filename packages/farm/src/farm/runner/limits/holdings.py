@@ -1,12 +1,12 @@
-"""Resources of renderers that are in no folder and belong to no process: only Linux.
+"""Resources of renderers that are in no folder and belong to no single process. Only on Linux.
 
-Files that are open have no name any more, and may lie in memory; pipes and sockets are buffers of
-the kernel; shared memory stays when it is no longer mapped by those that have filled it. All of it
-is counted from outside, and so as to be rather too much than too little: nothing is read or waited
-for, and what a renderer has is not touched.
+Examples are open files that were unlinked, possibly in memory; pipes and sockets, which have
+buffers in the kernel; and shared memory, which remains after the process that filled it has
+unmapped it. They are counted from outside, and overestimated rather than underestimated. Nothing is
+read from these files, nothing can block, and the renderer's resources are not changed.
 
-In a sandbox without a control group a filter of system calls (`farm.confine.system_calls`) refuses
-what cannot be seen from here.
+In a sandbox without a control group, a system call filter (`farm.confine.system_calls`) refuses
+what cannot be counted here.
 """
 
 import contextlib
@@ -23,65 +23,66 @@ from pathlib import Path
 import psutil
 
 from farm.runner.limits.locks import too_many_locks
-from farm.runner.limits.sockets import inside_of, sockets_of
-from farm.runner.limits.sysctl import numbers
+from farm.runner.limits.sockets import sandboxed_processes, sockets_of
+from farm.runner.limits.sysctl import read_sysctl
 from farm.runner.limits.threads import (
     TRIES,
     has_ended,
     is_ending,
-    living,
+    living_thread,
     with_other_descriptors,
 )
 
 _MOST, _MOST_BYTES, _SECONDS = 100_000, 32 << 20, 1.0
-"""Of all that is open or mapped no more is looked at than so many, with descriptions of so many
-bytes (paths may be long), and for no longer than this, of a processor's time: meanwhile nobody
-looks at the other limits. Renderers have some thousands."""
+"""Limits of one examination: the number of open files and mappings, the size of their descriptions
+in bytes (paths may be long), and its processor time in seconds, since the other limits are not
+checked meanwhile. Renderers have a few thousand open files and mappings."""
 _MOST_GUESSED = 10_000
-"""Descriptors that are looked at once more where no one tells whether threads share them."""
+"""Limit of descriptors to examine per thread if it is unknown whether the threads share them."""
 _PIECE = 1 << 20
 _DELETED = " (deleted)"
 _MAPPED = re.compile(
     rb"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+ \d+) +(/.*) \(deleted\)$", re.M
 )
 _SHARED = (b"/dev/zero", b"/SYSV", b"/memfd:")
-"""How the kernel names what is shared and lies in memory."""
+"""Names that the kernel gives to shared memory."""
 _WATCHING = ("anon_inode:[eventpoll]", "anon_inode:inotify")
-"""What has a line for each of its watches. All of a user's programs share a number of them, in a
-sandbox or not: without any left, the farm cannot take another connection."""
+"""Descriptors whose fdinfo has a line for each watch. The number of watches is limited per user, in
+a sandbox or not: if none are left, the farm cannot accept connections."""
 _SENT = re.compile(rb"^scm_fds:\s+(\d+)$", re.M)
 _IN_PROC, _FOR_A_FILE_OF_PROC = "/proc/", 100
 _DESCRIPTION, _FOR_A_DESCRIPTION = re.compile(r"/fdinfo/\d+$"), 10_000
-"""What was read of such a file once is kept in the kernel, as far as one piece of it reaches: 16 KB
-of most, and 8 MB of what describes 80,000 watches. Programs have few of them open at a time, and so
-each counts as so many others."""
+"""The kernel keeps a buffer for each open file in /proc that was read: 16 KB for most, but 8 MB for
+the fdinfo of a descriptor with 80,000 watches. Programs have few of them open at a time, so each
+counts as this many other files."""
 _IN_MEMORY = frozenset({0x01021994, 0x858458F6, 0x958458F6, 0x5345434D})
-"""Kinds of file systems (linux/magic.h): tmpfs, ramfs, hugetlbfs, secretmem."""
+"""Types of file systems (linux/magic.h): tmpfs, ramfs, hugetlbfs, secretmem."""
 _STATFS_BYTES = 512
-"""More than ``struct statfs``, whose first word is the kind."""
+"""More than the size of ``struct statfs``, whose first word is the type."""
 _TEMPORARY = ("/tmp", "/dev/shm")  # noqa: S108 - a sandbox's own
 _INODE_BYTES = 1024
-"""What a file takes of one beside its content; and of as many, in numbers of files, its kernel says
-that they are taken by attributes (mm/shmem.c)."""
+"""Memory of an inode in tmpfs, beside the content. tmpfs charges extended attributes as additional
+inodes of this size (mm/shmem.c)."""
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _LARGEST_PIPE, _PIPES_OF_A_USER = 2**20, 16_384
-"""What an unchanged Linux has, in bytes and pages; see pipe(7)."""
+"""Linux's defaults in bytes and pages; see pipe(7)."""
 
 
 @dataclass
 class Holdings:
-    """What some processes hold together.
+    """The resources that some processes hold together.
 
     Attributes:
-        shared_bytes: of memory that has the form of files, whether it is mapped or not.
-        buffer_bytes: of pipes and sockets, at most.
-        disk_bytes: of files without a name.
-        unmeasured: of some of these, only what is mapped is known.
-        count: what is open, mapped or waited for (epoll), as far as it was looked at.
-        too_many: there are more of them.
-        hidden: there is a process that does not let itself be looked at, as its neighbours do.
-        sent: descriptors that are in the queues of Unix sockets, as far as it is told.
-        hidden_sockets: of a sandbox, how many no process has open: they may be in such queues.
+        shared_bytes: size of files in memory, mapped or not.
+        buffer_bytes: upper bound for the buffers of pipes and sockets.
+        disk_bytes: size of unlinked files on disk.
+        unmeasured: for some of these files, only the mapped part could be measured.
+        count: number of open files, mappings and watches (epoll, inotify) that were examined.
+        too_many: there are more than can be examined.
+        hidden: a process cannot be examined, although others in its sandbox can.
+        sent: number of descriptors in the queues of Unix sockets, where the kernel reports it.
+        hidden_sockets: how many sockets of a sandbox no process has open: they may be in such
+            queues, too.
         starving: see `Sockets`.
     """
 
@@ -98,16 +99,16 @@ class Holdings:
 
 
 def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -> Holdings:
-    """Return what processes hold.
+    """Return the resources that processes hold; empty where this is not Linux.
 
     Parameters:
-        processes: the first, and those that descend from it.
-        shared_before: what `shared_memory_of_machine` was before they were started.
-        sandboxed: all are in a sandbox but the first ones, which have made it.
+        processes: a process and its descendants.
+        shared_before: `shared_memory_of_machine` before they were started.
+        sandboxed: all but the first ones, which have created it, are in a sandbox.
     """
     if sys.platform != "linux":
         return Holdings()
-    found, inside = _Found(), inside_of(processes) if sandboxed else ()
+    found, inside = _Found(), sandboxed_processes(processes) if sandboxed else ()
     temporary = _temporary_folders(found, inside)
     denied = {each for each in processes if not _look(each, found)}
     mapped = [
@@ -124,7 +125,7 @@ def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -
     # The first inside is bubblewrap's own: if we may not examine it, we may examine none.
     total.hidden = bool(inside) and inside[0] not in denied and not denied.isdisjoint(inside)
     if found.unseen:
-        # Somebody else's may be among it; but nearly no renderer shares memory in this way.
+        # This may include memory of others; but renderers hardly ever share memory in this way.
         grown = shared_memory_of_machine() - shared_before
         total.shared_bytes = max(total.shared_bytes, grown)
     sockets = sockets_of(processes, inside, found.sockets)
@@ -135,7 +136,7 @@ def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -
 
 
 def shared_memory_of_machine() -> int:
-    """Return how many bytes of memory this machine has in files and in what is shared."""
+    """Return the machine's memory in use for shared memory and in-memory files, in bytes."""
     return int(getattr(psutil.virtual_memory(), "shared", 0))
 
 
@@ -187,7 +188,7 @@ def _look(process: int, found: _Found) -> bool:
     examined.
     """
     for _ in range(TRIES):
-        if found.too_many or _look_through(living(process), found):
+        if found.too_many or _look_through(living_thread(process), found):
             return True
         if has_ended(process) or is_ending(process):
             return True
@@ -195,7 +196,7 @@ def _look(process: int, found: _Found) -> bool:
 
 
 def _look_through(thread: int, found: _Found) -> bool:
-    """Look at the process of a thread; return False when that is not allowed, or it has ended."""
+    """Examine the process of a thread; return False if that is not allowed, or it has ended."""
     try:
         _look_at_descriptors(thread, found)
         maps = _maps(thread, found)
@@ -215,7 +216,7 @@ def _look_at_descriptors(thread: int, found: _Found, guessed: bool = False) -> N
     """Examine a thread's descriptors. Raises OSError.
 
     Parameters:
-        guessed: it probably has the descriptors of its process, and they were looked at.
+        guessed: it probably shares the descriptors of its process, which were examined.
     """
     if guessed and found.guessed > _MOST_GUESSED:
         return
@@ -244,7 +245,7 @@ def _maps(process: int, found: _Found) -> bytes:
 
 def _look_at_open(path: str, found: _Found) -> None:
     try:
-        # Asking a file itself may take for ever, on a network; asking for its name does not.
+        # On a network file system, stat may block for ever; readlink does not.
         target = os.readlink(path)  # noqa: PTH115
     except FileNotFoundError:
         return
@@ -268,7 +269,7 @@ def _look_at_open(path: str, found: _Found) -> None:
 
 
 def _sent(path: str) -> int:
-    """Return how many descriptors wait in a socket; Linux tells it of Unix sockets since 5.11."""
+    """Return the number of descriptors in a Unix socket's queue; reported since Linux 5.11."""
     try:
         found = _SENT.search(Path(path).read_bytes())
     except OSError:
@@ -277,7 +278,7 @@ def _sent(path: str) -> int:
 
 
 def _count_watches(path: str, found: _Found) -> None:
-    """Count what is waited for, by one of those of which the kernel lets a user have so many."""
+    """Count the watches of an epoll or inotify descriptor."""
     with contextlib.suppress(OSError), Path(path).open("rb", buffering=0) as file:
         while not found.too_many and (piece := file.read(_PIECE)):
             found.read += len(piece)
@@ -297,7 +298,7 @@ def _look_at_mapped(process: int, maps: bytes, found: _Found) -> None:
         except FileNotFoundError:
             continue
         except OSError:
-            # Only root may ask; and who has mapped one page may hold a large file.
+            # Only root may do that. The file may be larger than the mapped part.
             if name.startswith(_SHARED):
                 found.unseen = True
             else:
@@ -310,7 +311,7 @@ def _device(key: bytes) -> int:
 
 
 def _temporary_folders(found: _Found, inside: Iterable[int]) -> int:
-    """Return the contents of a sandbox's in-memory folders, with a name or without."""
+    """Return the bytes in a sandbox's in-memory folders, including unlinked files."""
     ours = {Path(each).stat().st_dev for each in _TEMPORARY if Path(each).exists()}
     for process in inside:
         paths = [f"/proc/{process}/root{each}" for each in _TEMPORARY]
@@ -331,15 +332,15 @@ def _temporary_folders(found: _Found, inside: Iterable[int]) -> int:
 
 
 def _pipes(count: int) -> int:
-    """Return what pipes hold at most: those above a user's share are small."""
-    largest = numbers("fs/pipe-max-size", [_LARGEST_PIPE])[0]
-    share = numbers("fs/pipe-user-pages-soft", [_PIPES_OF_A_USER])[0] * _PAGE
+    """Return the largest buffers of this many pipes: beyond a user's share, new ones are small."""
+    largest = read_sysctl("fs/pipe-max-size", [_LARGEST_PIPE])[0]
+    share = read_sysctl("fs/pipe-user-pages-soft", [_PIPES_OF_A_USER])[0] * _PAGE
     large = count * largest
     return count * 2 * _PAGE + min(large, share or large)
 
 
 def _kind(path: str) -> int:
-    """Return the kind of the file system of a file: Python's own `os.statvfs` does not tell it."""
+    """Return the type of a file's file system, which `os.statvfs` does not report; 0 if unknown."""
     answer = ctypes.create_string_buffer(_STATFS_BYTES)
     if ctypes.CDLL(None).statfs(path.encode(), answer) != 0:
         return 0

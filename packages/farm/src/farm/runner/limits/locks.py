@@ -1,8 +1,8 @@
-"""Locks of files that renderers hold: only Linux.
+"""File locks held by renderers. Only on Linux.
 
-Each takes some 200 bytes of the kernel's own memory, which count as no process's and in no control
-group, and one file can have any number of them. Only those of POSIX are looked for: those of flock
-are one for each open file, and the others are refused (`farm.confine.system_calls`).
+Each lock takes about 200 bytes of kernel memory that no process and no control group is charged
+for, and a file can have any number of them. Only POSIX locks are counted: there is at most one
+flock lock per open file, and all other kinds are refused (`farm.confine.system_calls`).
 """
 
 import os
@@ -11,17 +11,17 @@ from pathlib import Path
 
 _TABLE = Path("/proc/locks")
 _MOST, _MOST_OF_A_LONG_TABLE = 20_000, 2_000
-"""Locks of one renderer, for which programs have some dozen; and of those at which is looked when
-there are more on the machine."""
+"""Maximum number of locks of one renderer (programs hold a few dozen); and the maximum among those
+that are read if the machine has more than `_MOST_LINES`."""
 _MOST_LINES = 30_000
-"""Of the table, no more is read: the kernel begins anew for each page of it, and holds up everybody
-who locks a file meanwhile."""
+"""Limit of lines read from the table: for each page, the kernel starts from the beginning, and
+blocks every process that locks a file."""
 _PAGE = 1 << 16
 _POSIX, _KIND, _PROCESS, _COLUMNS = b"POSIX", 1, 4, 5
 
 
 def too_many_locks(processes: Collection[int]) -> bool:
-    """Return whether processes hold more locks of POSIX than any program needs."""
+    """Return whether processes hold more POSIX locks than any program needs."""
     ours = {str(each).encode() for each in processes}
     lines = found = 0
     rest = b""
@@ -42,10 +42,10 @@ def too_many_locks(processes: Collection[int]) -> bool:
 
 
 def _holder(line: bytes) -> bytes:
-    """Return whose lock of POSIX a line of the table is about; b"" of other lines.
+    """Return the process id of the holder of a POSIX lock; b"" for lines about other locks.
 
     Parameters:
-        line: see proc_locks(5); one that waits for another begins with an arrow.
+        line: see proc_locks(5); a lock that waits for another one begins with an arrow.
     """
     columns = line.replace(b" -> ", b" ", 1).split(maxsplit=_COLUMNS)
     return columns[_PROCESS] if len(columns) > _COLUMNS and columns[_KIND] == _POSIX else b""

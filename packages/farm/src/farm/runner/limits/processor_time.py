@@ -1,8 +1,9 @@
-"""How much processor time some processes have used, of which some come and go between two looks.
+"""Processor time used by a set of processes, some of which start and end between two samples.
 
-Pure: it is told numbers. Whoever ends is added to the one that waits for it. Where nobody waits, as
-when SIGCHLD is ignored, the system forgets its time. What was seen of it stays counted here; what
-was not seen is taken from those of its kind that run when somebody looks.
+Pure: it gets numbers. When a process ends, its time is added to that of the parent that waits for
+it. If no process waits for it, for example because SIGCHLD is ignored, the system forgets its time.
+Time that was sampled before stays counted here. The rest is estimated from the new processes that
+are running at the next sample.
 """
 
 from collections.abc import Callable, Hashable, Mapping
@@ -15,8 +16,8 @@ class Used:
     """Processor time in seconds.
 
     Attributes:
-        own: of a process.
-        waited: of those that it has waited for, and of those that these have waited for.
+        own: of the process itself.
+        waited: of its ended descendants for which their parents have waited.
     """
 
     own: float = 0.0
@@ -27,40 +28,41 @@ _Process = TypeVar("_Process", bound=Hashable)
 
 
 class ProcessorTime(Generic[_Process]):
-    """Adds up the time of processes, from look to look."""
+    """Adds up the processor time of processes, from sample to sample."""
 
     def __init__(self, processors: int) -> None:
-        """Begin, with none. ``processors``: that they can use at a time."""
+        """Begin without processes. ``processors``: how many they can use at a time."""
         self._processors = processors
         self._before: Mapping[_Process, Used] = {}
-        self._looked_at = 0.0
+        self._sampled_at = 0.0
         self.seconds = 0.0
 
-    def looked(
+    def update(
         self, used: Mapping[_Process, Used], now: float, running: Callable[[_Process], int]
     ) -> float:
-        """Return all that was used until now.
+        """Add a sample; return the total processor time in seconds.
 
         Parameters:
-            used: by each process that there is; {} when nobody could look.
-            now: in seconds, of any clock that goes on.
-            running: returns how many threads of a process want a processor.
+            used: the times of all current processes; {} if they could not be read.
+            now: time of the sample in seconds, of any monotonic clock.
+            running: returns how many threads of a process are running or runnable.
         """
         if not used:
             return self.seconds
-        before, interval = self._before, now - self._looked_at
+        before, interval = self._before, now - self._sampled_at
         ended = [each for process, each in before.items() if process not in used]
         own = waited = 0.0
         for process, each in used.items():
             last = before.get(process, Used())
             own += max(0.0, each.own - last.own)
             waited += max(0.0, each.waited - last.waited)
-        # Of those that have ended, what was seen is counted, whether somebody waited or not.
+        # The sampled time of ended processes is counted already; if a parent has waited for them,
+        # it is also part of ``waited``.
         grown = own + max(0.0, waited - sum(each.own + each.waited for each in ended))
         if ended:
-            # In the place of those that ended there may have been any number of others.
+            # Any number of others may have started and ended in their place.
             new = sum(running(process) for process in used if process not in before)
             grown = max(grown, min(new, self._processors) * interval)
         self.seconds += grown
-        self._before, self._looked_at = dict(used), now
+        self._before, self._sampled_at = dict(used), now
         return self.seconds

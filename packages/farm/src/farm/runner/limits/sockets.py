@@ -1,8 +1,8 @@
-"""What the sockets of renderers have on the way, at most: only Linux.
+"""Upper bounds for the memory of renderers' socket buffers. Only on Linux.
 
-Nobody tells the memory of a socket that is not one's own. A datagram's or a Unix socket's buffer
-has a size that nobody in a sandbox can change. Those of TCP grow as they are used; what waits in
-them is known in bytes of data, of which each can be in a packet of its own.
+The kernel does not report the buffer memory of another process's sockets. Buffers of datagram and
+Unix sockets have a size that cannot be changed from inside a sandbox. Those of TCP grow with use;
+the kernel reports how many bytes of data they hold, and each byte may occupy a packet of its own.
 """
 
 import os
@@ -11,33 +11,35 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.runner.limits.sysctl import numbers
+from farm.runner.limits.sysctl import read_sysctl
 
 _SEND_BUFFER, _TCP_SEND_BUFFER, _TCP_RECEIVE_BUFFER = 212_992, 4 << 20, 6 << 20
-"""Bytes; what an unchanged Linux has; see socket(7) and tcp(7)."""
+"""Linux's defaults in bytes; see socket(7) and tcp(7)."""
 _MOST_BYTES, _PIECE = 16 << 20, 1 << 20
-"""Of a table of the kernel no more is read than this: some hundred thousand sockets."""
+"""How much of a kernel table is read: enough for more than a hundred thousand sockets."""
 _PACKET = 1024
-"""Memory of the smallest, in bytes."""
-_EASY_TCP_PAGES, _EASY_UDP_PAGES = 65_536, 131_072
-"""What the sockets of a machine with some 5 GB of memory have before the kernel looks at it at all;
-see ``tcp_mem`` and ``udp_mem`` in tcp(7) and udp(7). It breaks connections at the double."""
+"""Memory of the smallest packet in bytes."""
+_LOW_TCP_PAGES, _LOW_UDP_PAGES = 65_536, 131_072
+"""Defaults of the lowest values in ``tcp_mem`` and ``udp_mem`` on a machine with some 5 GB of
+memory, below which the kernel does not regulate; see tcp(7) and udp(7). At twice that it drops
+connections.
+"""
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _USED, _UDP = re.compile(r"^sockets: used (\d+)", re.M), re.compile(r"^UDP6?: inuse (\d+)", re.M)
 _STATE, _QUEUES, _NUMBER, _LISTENING = 3, 4, 9, b"0A"
-"""Columns of ``/proc/net/tcp`` (proc(5)), and what a listening socket has in the first."""
+"""Columns of ``/proc/net/tcp``, see proc(5), and the state of a listening socket."""
 
 
 @dataclass(frozen=True)
 class Sockets:
-    """What some processes have of them.
+    """The sockets of some processes.
 
     Attributes:
-        buffer_bytes: of all, at most.
-        too_many: there are more of them than are looked at.
-        starving: those of a sandbox may have so much of what all of the machine share that others
-            get none.
-        hidden: of those of a sandbox, how many no process has open.
+        buffer_bytes: upper bound for the memory of their buffers.
+        too_many: there are more than can be examined.
+        starving: those of a sandbox may take so much of the machine's shared buffer memory that
+            other programs' sockets get none.
+        hidden: how many sockets of a sandbox no process has open.
     """
 
     buffer_bytes: int = 0
@@ -47,34 +49,35 @@ class Sockets:
 
 
 def sockets_of(processes: Iterable[int], inside: Iterable[int], opened: Collection[str]) -> Sockets:
-    """Return what the sockets of processes have on the way at most.
+    """Examine the sockets of processes.
 
     Parameters:
-        inside: those of them that are in a sandbox: it has a network of its own.
-        opened: the sockets that are open, as their descriptors are called.
+        inside: those processes that are in a sandbox, which has its own network namespace.
+        opened: the open sockets, as the links in ``/proc/<pid>/fd`` name them.
     """
     network, table = _network_inside(inside)
-    # Outside, what is neither open nor taken belongs to nobody.
+    # Outside a sandbox, sockets that these processes do not have open belong to others.
     ours = None if network else {each[len("socket:[") : -1].encode() for each in opened}
     network = network or next((Path(f"/proc/{each}/net") for each in processes), None)
     number = len(opened) if table is None else _number(_USED, table)
-    hidden, total = max(0, number - len(opened)), number * _usual()
+    hidden, total = max(0, number - len(opened)), number * _buffer_bytes()
     if network is None or (ours is not None and not ours):
         return Sockets(total, hidden=hidden)
-    waiting = _waiting_in_all(network, ours)
+    waiting = _tcp_bytes(network, ours)
     if waiting is None:
         return Sockets(total, too_many=True, hidden=hidden)
-    datagrams = _number(_UDP, table or "") * _usual()
+    datagrams = _number(_UDP, table or "") * _buffer_bytes()
     starving = table is not None and (
-        waiting > _easy("tcp_mem", _EASY_TCP_PAGES) or datagrams > _easy("udp_mem", _EASY_UDP_PAGES)
+        waiting > _low_bytes("tcp_mem", _LOW_TCP_PAGES)
+        or datagrams > _low_bytes("udp_mem", _LOW_UDP_PAGES)
     )
     return Sockets(total + waiting, starving=starving, hidden=hidden)
 
 
-def _waiting_in_all(network: Path, ours: Collection[bytes] | None) -> int | None:
-    """Return what TCP sockets have on the way at most; None: there are too many of them."""
+def _tcp_bytes(network: Path, ours: Collection[bytes] | None) -> int | None:
+    """Return an upper bound for the buffers of TCP sockets; None: there are too many sockets."""
     total = 0
-    largest = _last("tcp_wmem", _TCP_SEND_BUFFER), _last("tcp_rmem", _TCP_RECEIVE_BUFFER)
+    largest = _maximum("tcp_wmem", _TCP_SEND_BUFFER), _maximum("tcp_rmem", _TCP_RECEIVE_BUFFER)
     for name in ("tcp", "tcp6"):
         read = 0
         for line in _lines(network / name):
@@ -86,11 +89,11 @@ def _waiting_in_all(network: Path, ours: Collection[bytes] | None) -> int | None
     return total
 
 
-def inside_of(processes: Sequence[int]) -> Sequence[int]:
-    """Return those processes that are in a sandbox, which has a network of its own.
+def sandboxed_processes(processes: Sequence[int]) -> Sequence[int]:
+    """Return those processes that are in a sandbox, which has its own network namespace.
 
     Parameters:
-        processes: first those that have made it, each the parent of the next.
+        processes: first those that created the sandbox, each the parent of the next.
     """
     ours = _network(os.getpid())
     first = (at for at, each in enumerate(processes) if _network(each) not in (ours, None))
@@ -98,7 +101,7 @@ def inside_of(processes: Sequence[int]) -> Sequence[int]:
 
 
 def _network_inside(inside: Iterable[int]) -> tuple[Path | None, str | None]:
-    """Return a sandbox's network, and what the kernel tells of all its sockets; None: nothing."""
+    """Return a sandbox's ``/proc/<pid>/net``, and its socket statistics; None if unknown."""
     ours = _network(os.getpid())
     if ours is None:
         return None, None
@@ -117,12 +120,12 @@ def _number(which: re.Pattern[str], table: str) -> int:
     return sum(int(each) for each in which.findall(table))
 
 
-def _easy(name: str, usual: int) -> int:
-    return _PAGE * numbers(f"net/ipv4/{name}", [usual])[0]
+def _low_bytes(name: str, default: int) -> int:
+    return _PAGE * read_sysctl(f"net/ipv4/{name}", [default])[0]
 
 
 def _network(process: int) -> int | None:
-    """Return the number of a process's network; None when nobody says."""
+    """Return the inode number of a process's network namespace; None if unknown."""
     try:
         return Path(f"/proc/{process}/ns/net").stat().st_ino
     except OSError:
@@ -138,11 +141,11 @@ def _lines(table: Path) -> Iterator[bytes]:
 
 
 def _waiting(line: bytes, ours: Collection[bytes] | None) -> tuple[int, int]:
-    """Return how many bytes a TCP socket has to send, and how many to be received.
+    """Return how many bytes are in a TCP socket's send queue, and in its receive queue.
 
     Parameters:
         line: of the kernel's table.
-        ours: the numbers of the sockets that matter; None for all.
+        ours: inode numbers of the sockets to count; None for all.
     """
     columns = line.split()
     if len(columns) <= _NUMBER or columns[_STATE] in (_LISTENING, b"st"):
@@ -153,10 +156,10 @@ def _waiting(line: bytes, ours: Collection[bytes] | None) -> tuple[int, int]:
     return int(sent, 16), int(received, 16)
 
 
-def _usual() -> int:
-    """Return what one has on the way at most: a message goes when it is not quite full."""
-    return 2 * numbers("net/core/wmem_default", [_SEND_BUFFER])[0]
+def _buffer_bytes() -> int:
+    """Return the largest use of a send buffer: it accepts a message whenever it is not full."""
+    return 2 * read_sysctl("net/core/wmem_default", [_SEND_BUFFER])[0]
 
 
-def _last(name: str, usual: int) -> int:
-    return numbers(f"net/ipv4/{name}", [usual])[-1]
+def _maximum(name: str, default: int) -> int:
+    return read_sysctl(f"net/ipv4/{name}", [default])[-1]

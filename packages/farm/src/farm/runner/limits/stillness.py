@@ -1,11 +1,11 @@
-"""Processes that are held still while somebody counts what they have.
+"""Stops processes while their resources are counted.
 
-What runs can move its files and descriptors out of sight of whoever counts them. So all of a
-renderer's processes are stopped for as long as that takes, which is milliseconds for nearly every
-renderer, and then go on.
+A running process can move its files and descriptors out of sight while they are being counted.
+Therefore all processes of a renderer are stopped meanwhile, which takes milliseconds for nearly
+every renderer, and are then continued.
 
-A stopped process can have the kernel continue it, by a timer for example. It cannot hide that it
-was: each thread counts how often it was given a processor.
+A stopped process can arrange for the kernel to continue it, for example by a timer. It cannot hide
+this: the kernel counts the context switches of each thread.
 """
 
 import contextlib
@@ -19,29 +19,30 @@ from pathlib import Path
 import psutil
 
 _PATIENCE_SECONDS = 2.0
-"""Who is in a system call stops at its end; one that waits for a disk may take long."""
+"""A process in a system call stops when that returns, which may take long if it waits for a disk.
+"""
 _LOOK_SECONDS = 0.005
 _SETTLED_SECONDS = 0.03
-"""After which even a coarse clock of a file system is past all that was done before."""
+"""After this pause, even a coarse file system clock is later than all previous changes."""
 _STOPPED, _WAITING = frozenset("TtZXx"), "D"
-"""States of threads (proc(5)): stopped or ended; within a system call, at the end of which it will
-stop."""
+"""States of threads, see proc(5): stopped or ended; and in an uninterruptible system call, after
+which the thread stops."""
 _STATE = re.compile(rb"^State:\t(\w)", re.MULTILINE)
 _SWITCHES = re.compile(
     rb"^voluntary_ctxt_switches:\t(\d+)\nnonvoluntary_ctxt_switches:\t(\d+)", re.MULTILINE
 )
 
 Threads = dict[tuple[int, int], tuple[str, int]]
-"""State and number of switches, by process and thread."""
+"""(Process id, thread id) -> (state, number of context switches)."""
 
 
 @dataclass
 class Stillness:
-    """How still some processes were held.
+    """Whether processes stayed stopped.
 
     Attributes:
-        kept: none of them ran but to the end of one system call. Known at the end.
-        woken: one of them was stopped and ran again.
+        kept: none of them ran, except to complete a system call. Set when the block ends.
+        woken: one of them ran again after it was stopped.
     """
 
     kept: bool = False
@@ -50,7 +51,7 @@ class Stillness:
 
 @contextlib.contextmanager
 def held_still(pid: int) -> Iterator[Stillness]:
-    """Stop a process and all its descendants for as long as the block runs."""
+    """Stop a process and all its descendants while the block runs."""
     stillness = Stillness()
     stopped: dict[int, psutil.Process] = {}
     try:
@@ -69,7 +70,7 @@ def held_still(pid: int) -> Iterator[Stillness]:
 
 
 def _stop_all(pid: int, stopped: dict[int, psutil.Process]) -> bool:
-    """Stop a process and its descendants, also those that are just started; whether all rest."""
+    """Stop a process and its descendants, including new ones; return whether all are stopped."""
     until = time.monotonic() + _PATIENCE_SECONDS
     while True:
         found = _family(pid)
@@ -81,7 +82,7 @@ def _stop_all(pid: int, stopped: dict[int, psutil.Process]) -> bool:
         if time.monotonic() > until:
             return not new and all(_is_stopped(each, waiting=True) for each in awake)
         for each in {*new, *awake}:
-            # Again, too: who still ran may have continued others.
+            # Repeated, since a process that was still running may have continued others.
             with contextlib.suppress(psutil.Error):
                 each.suspend()
         time.sleep(_LOOK_SECONDS)
@@ -96,7 +97,7 @@ def _family(pid: int) -> list[psutil.Process]:
 
 
 def _is_stopped(process: psutil.Process, waiting: bool = False) -> bool:
-    """Return whether a process is stopped; with ``waiting``, or about to be."""
+    """Return whether a process is stopped, or, with ``waiting``, about to be."""
     if sys.platform != "linux":
         with contextlib.suppress(psutil.Error):
             return process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
@@ -106,7 +107,7 @@ def _is_stopped(process: psutil.Process, waiting: bool = False) -> bool:
 
 
 def _threads(processes: Iterable[int]) -> Threads:
-    """Return the threads of processes; {} where the system tells nothing of them."""
+    """Return the threads of processes; {} on systems without ``/proc/<pid>/task``."""
     found: Threads = {}
     for pid in processes:
         with contextlib.suppress(OSError):

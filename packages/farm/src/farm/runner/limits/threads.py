@@ -1,7 +1,7 @@
-"""Threads of a process, where `/proc` tells of a process only what its first thread has (Linux).
+"""Threads of a process. Needed on Linux, where ``/proc/<pid>`` shows only the main thread's view.
 
-When the first thread has ended and others go on, the process seems to have neither memory nor
-descriptors. And a thread may have descriptors that its process has not.
+If the main thread has ended and others continue, the process seems to have neither memory nor
+descriptors. Also, a thread may have a descriptor table of its own.
 """
 
 import ctypes
@@ -16,14 +16,14 @@ _KCMP = {"x86_64": 312, "aarch64": 272}.get(platform.machine())
 _KCMP_FILES = 2  # linux/kcmp.h
 _ENDED = frozenset("ZXx")
 TRIES = 5
-"""So often a process is looked at whose threads end meanwhile, one after the other."""
+"""How often to examine a process whose threads keep ending during the examination."""
 
 
-def living(process: int) -> int:
-    """Return the id below which `/proc` tells what a process has.
+def living_thread(process: int) -> int:
+    """Return the id below which ``/proc`` shows the resources of a process.
 
-    That is its own unless its first thread has ended: then the one of a thread that goes on. An
-    ended process has its own.
+    This is the process id, unless the main thread has ended: then it is the id of a thread that
+    continues. For a process that has ended, it is the process id.
     """
     if sys.platform != "linux" or _state(process) not in _ENDED:
         return process
@@ -34,40 +34,42 @@ def living(process: int) -> int:
 
 
 def has_ended(process: int) -> bool:
-    """Return whether nothing of a process goes on."""
+    """Return whether all threads of a process have ended."""
     return all(_state(each) in _ENDED for each in _ids(process))
 
 
 def is_ending(process: int) -> bool:
-    """Return whether a process has given back all that it had mapped: it runs no more.
+    """Return whether a process has released its address space, and so no longer runs any code.
 
-    One with much memory then takes a while to end, and no program has brought that about but by its
-    end: there is nothing behind which it could hide.
+    A process with much memory takes a while to end after that. A program reaches this state only by
+    ending, so it cannot use it to hide.
     """
     try:
-        status = Path(f"/proc/{living(process)}/status").read_bytes()
+        status = Path(f"/proc/{living_thread(process)}/status").read_bytes()
     except OSError:
         return True
     return b"\nVmSize:" not in status
 
 
-def running(process: int) -> int:
-    """Return how many threads of a process have a processor, or wait for one."""
+def runnable_threads(process: int) -> int:
+    """Return how many threads of a process are running, or waiting for a processor."""
     return sum(_state(each) == "R" for each in _ids(process))
 
 
-def number(process: int) -> int:
-    """Return how many threads a process has; 0 where nobody tells."""
+def thread_count(process: int) -> int:
+    """Return how many threads a process has; 0 when it is gone, or this is not Linux."""
     return len(_ids(process)) if sys.platform == "linux" else 0
 
 
 def with_other_descriptors(thread: int) -> tuple[list[int], list[int]]:
-    """Return the threads of a process that have other descriptors than one of them.
-
-    And those of which nobody tells whether they have, in any order: not all may be looked at.
+    """Find threads of the same process that do not share a thread's descriptor table.
 
     Parameters:
-        thread: as `living` returns it.
+        thread: as returned by `living_thread`.
+
+    Returns:
+        The ids of such threads, and of those for which it is unknown, the latter in random order:
+        the caller may not be able to examine all of them.
     """
     apart, unknown = [], []
     for each in _ids(thread):
@@ -81,7 +83,7 @@ def with_other_descriptors(thread: int) -> tuple[list[int], list[int]]:
 
 
 def _compared(one: int, other: int) -> int:
-    """Return 0 when two threads share their descriptors, and less when nobody tells."""
+    """Return 0 if two threads share their descriptors, a negative number if that is unknown."""
     if _KCMP is None:
         return -1
     return int(_system().syscall(_KCMP, one, other, _KCMP_FILES, 0, 0))
@@ -100,10 +102,10 @@ def _ids(process: int) -> list[int]:
 
 
 def _state(thread: int) -> str:
-    """Return the state of a thread (proc(5)); "X" when it is gone."""
+    """Return the state of a thread, see proc(5); "X" when it is gone."""
     try:
         with open(f"/proc/{thread}/stat", "rb") as file:  # noqa: PTH123 - often called
-            # The name in front may hold any character.
+            # The program's name in front of it may contain any character.
             return file.read().rpartition(b")")[2].split()[0].decode()
     except (OSError, IndexError):
         return "X"

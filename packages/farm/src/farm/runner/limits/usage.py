@@ -15,10 +15,10 @@ from farm.confine import ends_all, is_root
 from farm.runner.limits import cgroups
 from farm.runner.limits.amounts import Machine, held_by
 from farm.runner.limits.processor_time import Used
-from farm.runner.limits.threads import TRIES, has_ended, living, number
+from farm.runner.limits.threads import TRIES, has_ended, living_thread, thread_count
 
 _AMOUNT = re.compile(rb"^(VmRSS|RssShmem|VmPTE|Pss|Pss_Shmem):[ \t]+([0-9]+) kB$", re.MULTILINE)
-"""Whole lines with these names: a process chooses its own name, which also has a line."""
+"""Matches whole lines only: a line also contains the process's name, which it can choose itself."""
 
 
 def this_machine(folder: Path) -> Machine:
@@ -38,14 +38,14 @@ def this_machine(folder: Path) -> Machine:
 
 
 def _most_files(folder: Path) -> int | None:
-    """Return how many files a disk has room for; None: as many as fit, as on btrfs and Windows."""
+    """Return the number of inodes of a disk; None: unlimited, as on btrfs and Windows."""
     if sys.platform == "win32":
         return None
     return os.statvfs(folder).f_files or None
 
 
 def free_files(folder: Path) -> int | None:
-    """Return how many more files a disk has room for; None: as many as fit. Raises OSError."""
+    """Return the number of free inodes of a disk; None: unlimited. Raises OSError."""
     if sys.platform == "win32":
         return None
     disk = os.statvfs(folder)
@@ -53,9 +53,9 @@ def free_files(folder: Path) -> int | None:
 
 
 def _most_processes() -> int | None:
-    """Return how many processes our user may have; None: any number, or this is root.
+    """Return how many processes the current user may have; None: unlimited, or this is root.
 
-    Root's renderers are another account's.
+    Root's renderers run as another user.
     """
     if sys.platform == "win32" or is_root():
         return None
@@ -90,10 +90,11 @@ class Tree:
     """A process and all its descendants.
 
     Attributes:
-        processes: with their threads.
-        memory_bytes: of RAM; shared memory counts once.
-        shared_bytes: the part of it that is shared and not in a file on disk.
-        used: processor time of each; {} when there are too many of them.
+        members: the process itself, then its descendants.
+        processes: number of processes and their threads.
+        memory_bytes: RAM; shared memory counts once.
+        shared_bytes: the part of it that is shared memory, not backed by a file on disk.
+        used: processor time by process; {} when there are too many of them.
     """
 
     members: tuple[psutil.Process, ...] = ()
@@ -103,7 +104,7 @@ class Tree:
     used: Mapping[psutil.Process, Used] = field(default_factory=dict)
 
     def kill(self) -> None:
-        """Kill all of them, and children that they start meanwhile."""
+        """Kill all of them, and any children that they start meanwhile."""
         stopped: set[psutil.Process] = set()
         found = set(self.members)
         # Stopped first: orphans cannot be found, and must not start others.
@@ -136,7 +137,7 @@ def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
     used = {}
     for each in members:
         with contextlib.suppress(psutil.Error), each.oneshot():
-            threads += number(each.pid) or each.num_threads()
+            threads += thread_count(each.pid) or each.num_threads()
             values = _memory(each.pid)
             resident += values.get("VmRSS") or each.memory_info().rss
             shared += values.get("RssShmem", 0)
@@ -151,9 +152,9 @@ def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
 
 
 def cpu_seconds_of_ended() -> float:
-    """Return the processor time of all descendants of this process that have ended.
+    """Return the processor time of ended descendants of this process, in seconds.
 
-    Not of those whose parents were killed before them; 0.0 where the system does not tell.
+    Descendants whose parents were killed before them are not included. 0.0 on Windows.
     """
     if sys.platform == "win32":
         return 0.0
@@ -172,7 +173,7 @@ def _children(parents: Iterable[psutil.Process]) -> set[psutil.Process]:
 
 
 def _fair_share(process: psutil.Process) -> tuple[int, int]:
-    """Return a process's memory, and its shared part: its own share of both."""
+    """Return a process's share of memory (PSS), and its share of shared memory, in bytes."""
     values = _memory(process.pid, "smaps_rollup")
     if "Pss" in values:
         return values["Pss"], values.get("Pss_Shmem", 0)
@@ -185,9 +186,9 @@ def _fair_share(process: psutil.Process) -> tuple[int, int]:
 
 
 def _memory(process: int, file: str = "status") -> dict[str, int]:
-    """Return what Linux tells of a process's memory; {} elsewhere, and when it is gone."""
+    """Return a process's memory statistics in bytes; {} if it is gone, or this is not Linux."""
     for _ in range(TRIES):
-        if values := _status(living(process), file):
+        if values := _status(living_thread(process), file):
             return values
         if has_ended(process):
             break
@@ -195,7 +196,7 @@ def _memory(process: int, file: str = "status") -> dict[str, int]:
 
 
 def _status(process: int, file: str) -> dict[str, int]:
-    """Return what Linux tells in kB, in bytes; {} elsewhere, and when the process is gone."""
+    """Read memory statistics from /proc, in bytes; {} if the process is gone, or not on Linux."""
     try:
         text = Path(f"/proc/{process}/{file}").read_bytes()
     except OSError:

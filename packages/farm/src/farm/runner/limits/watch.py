@@ -20,7 +20,7 @@ from farm.runner.limits.cgroups import Counts, Group
 from farm.runner.limits.disk import RESTLESS_TRIES, DiskWatch, UnlinkedFiles
 from farm.runner.limits.holdings import Holdings, holdings_of, shared_memory_of_machine
 from farm.runner.limits.processor_time import ProcessorTime
-from farm.runner.limits.threads import running
+from farm.runner.limits.threads import runnable_threads
 from farm.runner.limits.usage import Tree, free_files, processors, tree_of
 from farm.runner.workplace import Workplace
 
@@ -28,12 +28,12 @@ LOOK_SECONDS = 0.5
 _FOLDER_PART = 0.1
 """Largest fraction of time for scanning the work folder, or open files."""
 _LEAST_MEMORY = 256 * 2**20
-"""Memory and swap of the whole machine, below which the kernel is about to kill at random."""
+"""Free memory and swap of the machine below which the kernel may soon kill any process."""
 _LOOKS_IN_A_ROW = 3
-"""So many times in a row a process must hide: one that is just starting does it for a moment. And
-descriptors must lie in sockets: programs send them and take them at once."""
+"""How many times in a row a process must be hidden (a starting process is for a moment), or
+descriptors must be in sockets (programs receive them at once)."""
 _MOST_SENT = 32
-"""Descriptors in sockets. Behind each there may be some megabytes that no process has open."""
+"""Limit of descriptors in sockets. Each may stand for megabytes that no process has open."""
 
 
 @dataclass(frozen=True)
@@ -103,17 +103,17 @@ class Watch:
             return None
         limits = self._limits
         self._tree = tree_of(pid, limits.processes, limits.memory_bytes)
-        seconds = self._processor_time.looked(
-            self._tree.used, time.monotonic(), lambda process: running(process.pid)
+        seconds = self._processor_time.update(
+            self._tree.used, time.monotonic(), lambda process: runnable_threads(process.pid)
         )
         self.cpu_seconds = max(self.cpu_seconds, seconds)
         # Cheap checks come first: examining open files takes long.
-        failure = self.told_by_the_kernel() or _too_much_memory(limits, self._tree.memory_bytes)
+        failure = self.kernel_failure() or _too_much_memory(limits, self._tree.memory_bytes)
         if failure is not None:
             return failure
         self._look_at_held()
         return (
-            self.told_by_the_kernel()
+            self.kernel_failure()
             or _too_much_memory(limits, self._memory_bytes())
             or self._too_much_held()
             or _too_many_processes(limits, self._tree.processes)
@@ -122,8 +122,8 @@ class Watch:
             or self._too_much_disk(pid)
         )
 
-    def told_by_the_kernel(self) -> Failure | None:
-        """Return which limit the kernel has enforced; None: none that it reports.
+    def kernel_failure(self) -> Failure | None:
+        """Return the failure if the kernel has enforced a limit of the control group, else None.
 
         Call this once more after the renderer's end.
         """
