@@ -1,10 +1,10 @@
-"""Drive a program by its command line: start it, read its lines, name its files.
+"""Run a renderer that has only a command line: start it, parse its output, and rename its files.
 
     python drive.py --orders=FILE
 
-The orders (JSON) are made by `farm.products`, see `_drive.py` there. Tells the runner what
-`farm_events` lists. The exit code is the program's; 128 and the signal's number when one ended it.
-Not trusted: the runner looks at the files.
+The orders (JSON) are written by `farm.products`; see `_drive.py` there. Prints the events of
+`farm_events`. The exit code is that of the program, or 128 plus the number of the signal that ended
+it. The runner does not rely on it, and checks the files itself.
 """
 
 import argparse
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from farm_orders import Orders
 
 _LONGEST_LINE = 4096
-"""Characters of a line that count."""
+"""Longer lines are cut to this number of characters."""
 
 
 class Claim:
-    """The frames that are asked for, and which of them are there."""
+    """The requested frames, and which of them are complete."""
 
     def __init__(self, orders: "Orders") -> None:
-        """Take the orders."""
+        """Prepare. ``orders``: see `farm_orders`."""
         self._orders = orders
         self._done: set[int] = set()
         self._total = len(orders["files"])
@@ -49,13 +49,13 @@ class Claim:
         }
 
     def begin(self, frames: "list[int]") -> None:
-        """Note that a process starts with these frames."""
+        """Note that a process is being started for these frames."""
         self._waiting = list(frames)
         self._frame = None
         self._go_on()
 
     def line(self, text: str) -> None:
-        """Take a line of the program."""
+        """Parse a line of the program's output."""
         text = text[:_LONGEST_LINE]
         if match := self._match("started", text):
             self._start(int(match["frame"]))
@@ -72,14 +72,14 @@ class Claim:
                 self._deliver(at)
 
     def end(self, code: int) -> None:
-        """The process has ended; only a good end vouches for the frame that it was at."""
+        """Note that the process has ended. Only with exit code 0 are its last files complete."""
         if code == 0:
             folders = self._folders() if self._orders["folders"] else [""]
             for frame in list(self._waiting):
                 self._deliver(frame, folders)
 
     def _go_on(self) -> None:
-        # A program that does not say which frame it begins takes them in order.
+        # Programs that do not report the start of a frame are assumed to render in order.
         if "started" not in self._patterns and self._waiting:
             self._start(self._waiting[0])
 
@@ -96,9 +96,9 @@ class Claim:
         emit("frame_started", frame=frame)
 
     def _folders(self) -> "list[str]":
-        """Return where files of the frames that are still awaited lie, below the partial folder.
+        """Return the folders, relative to the partial folder, with files of frames still awaited.
 
-        One of each camera and layer: all that the program has begun, once it has ended.
+        There may be one per camera and layer. They are complete once the program has ended.
         """
         partial, files = self._orders["partial"], self._orders["files"]
         awaited = {
@@ -108,7 +108,7 @@ class Claim:
         return sorted("" if each == partial else os.path.relpath(each, partial) for each in found)
 
     def _written(self, frame: int, folders: "Sequence[str]") -> "list[tuple[str, str]]":
-        """Return a frame's files as (written name, wanted name); none while one is missing."""
+        """Return a frame's files as (current name, final name); [] while any is missing."""
         partial, found = self._orders["partial"], []
         for names, wanted in self._orders["files"][str(frame)]:
             for folder in folders:
@@ -120,7 +120,7 @@ class Claim:
         return found
 
     def _deliver(self, frame: int, folders: "Sequence[str]" = ("",)) -> None:
-        """Move a frame's files to their place and tell the runner; without a file, do nothing."""
+        """Move a frame's files into the output folder and report it, if they all exist."""
         found = self._written(frame, folders) if frame in self._waiting else []
         if not found:
             return
@@ -131,7 +131,7 @@ class Claim:
             files.append(wanted)
         extra: list[str] = []
         for path, name in _others(partial, self._orders["stems"], frame):
-            # Never over a file that is there: two prefixes may be equal.
+            # Two prefixes may be equal: do not overwrite another file.
             wanted = name if name not in [*files, *extra] else f"{len(extra)}_{name}"
             move(path, os.path.join(output, wanted))
             extra.append(wanted)
@@ -173,9 +173,9 @@ def main() -> int:
 
 
 def _put_copy(source: str, target: str) -> None:
-    """Write a file beside a project's: here, where it is done with the renderer's own rights.
+    """Copy a file next to one of the project, with the permissions of the renderer.
 
-    Whatever stands there comes from another renderer of the same account, and may be a link.
+    An existing file comes from another renderer of the same account, and may be a link.
     """
     if os.path.lexists(target):
         os.unlink(target)
@@ -184,7 +184,7 @@ def _put_copy(source: str, target: str) -> None:
 
 
 def _set_up(program: str, setup: str) -> "list[str]":
-    """Return how the program is started: behind the script that prepares its environment."""
+    """Return the command that starts the program, after its environment script if there is one."""
     script = os.path.join(os.path.dirname(os.path.realpath(program)), setup)
     if not setup or not os.path.exists(script):
         return [program]
@@ -196,7 +196,7 @@ def _run(command: "list[str]", environment: "dict[str, str]", claim: Claim) -> i
     parent = os.getpid()
     process = subprocess.Popen(
         command,
-        # Closed: a program that asks for something must not wait for an answer.
+        # A program that prompts for input must not wait for it.
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -212,13 +212,13 @@ def _run(command: "list[str]", environment: "dict[str, str]", claim: Claim) -> i
 
 
 def _lines(stream: "IO[bytes]") -> "Iterator[str]":
-    """Yield lines as they come; a carriage return ends one too, as progress bars write it."""
+    """Yield lines as they arrive. A carriage return ends a line, too: progress bars use it."""
     rest = b""
     while data := os.read(stream.fileno(), 65536):
         *whole, rest = re.split(rb"[\r\n]+", rest + data)
         yield from (_text(each) for each in whole if each)
         if len(rest) > _LONGEST_LINE:
-            # Else all of a text without line ends would be kept, and searched with each part.
+            # Otherwise, endless output without line ends would fill memory.
             yield _text(rest)
             rest = b""
     if rest:
@@ -230,17 +230,17 @@ def _text(line: bytes) -> str:
 
 
 def _others(folder: str, stems: "dict[str, str]", frame: int) -> "Iterator[tuple[str, str]]":
-    """Yield further files of a frame, passes for example, and the names that they get."""
+    """Yield paths of additional files of a frame, such as passes, and their final names."""
     for parent, _, names in os.walk(folder):
         for name in sorted(names):
             inside = os.path.relpath(os.path.join(parent, name), folder).replace(os.sep, "/")
             stem = next((each for each in stems if inside.startswith(each)), None)
             above = ""
             if stem is None and "/" in inside:
-                # In the folder of a camera or a layer, which stays.
+                # The folder of a camera or a layer is kept.
                 above, inside = inside[: -len(name)], name
                 stem = next((each for each in stems if name.startswith(each)), None)
-            # The last number of a name is the frame's; "pass-0003" may be frame 3 behind a dash.
+            # The last number in a name is the frame; "pass-0003" may mean frame 3.
             found = re.findall(r"-?[0-9]+", os.path.splitext(name)[0])
             if stem is not None and found and int(found[-1]) in (frame, -abs(frame)):
                 rest = inside[len(stem) :].lstrip("_./")

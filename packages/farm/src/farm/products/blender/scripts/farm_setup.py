@@ -1,8 +1,8 @@
-"""Make the opened scene render what the job asks for, and nothing else.
+"""Apply the job's settings to the opened scene.
 
-A .blend carries the output settings of the artist's machine. What the job decides is set here, what
-would make frames land elsewhere or be skipped is neutralised, and what belongs to the picture
-(compositing, sequencer, motion blur, border, stereo) stays.
+A .blend contains the output settings of the artist's machine. Settings of the job replace the
+scene's, settings that would redirect or skip frames are neutralised, and those that belong to the
+image (compositing, sequencer, motion blur, border, stereo) stay.
 """
 
 from typing import Any
@@ -14,13 +14,13 @@ from farm_events import SceneError, note, warn
 from farm_script import distinct, distinct_names
 
 _GPU_BACKENDS = ("OPTIX", "CUDA", "HIP", "METAL", "ONEAPI")
-"""In the order of preference: OptiX is the faster one on the cards that know both."""
+"""In order of preference: on cards that support both, OptiX is faster than CUDA."""
 
 
 def set_engine(scene: Any, engine: str) -> None:
     """Set the render engine; "" keeps the scene's own, adapted to this Blender version."""
     wanted = engine or scene.render.engine
-    # 4.2 to 4.5 call it EEVEE_NEXT, all others EEVEE; a scene from the other side has the other id.
+    # It is called EEVEE_NEXT in 4.2 to 4.5, else EEVEE. The scene may have either name.
     names = ["BLENDER_EEVEE", "BLENDER_EEVEE_NEXT"]
     candidates = [wanted, *names] if wanted in names else [wanted]
     for candidate in candidates:
@@ -38,7 +38,12 @@ def set_device(scene: Any, gpu: bool, devices: str = "") -> None:
     """Have Cycles render on the GPUs, or on the CPU. Other engines choose for themselves.
 
     Parameters:
-        devices: a kind, and numbers of devices of it: ``OPTIX:0,2``; "" for all of the best kind.
+        gpu: use GPUs, else the CPU.
+        devices: a backend, and indices of its devices: ``OPTIX:0,2``; "" for all of the best
+            backend.
+
+    Raises:
+        SceneError: this machine has no such GPU.
     """
     if scene.render.engine != "CYCLES":
         if gpu and bpy.app.background and scene.render.engine == "BLENDER_WORKBENCH":
@@ -46,7 +51,7 @@ def set_device(scene: Any, gpu: bool, devices: str = "") -> None:
         return
     farm_animation.hold(scene, "cycles.device")
     if not gpu:
-        # A scene saved with GPU would fall back silently; say what really happens.
+        # A scene saved with GPU would fall back to this silently.
         scene.cycles.device = "CPU"
         return
     preferences = bpy.context.preferences.addons["cycles"].preferences
@@ -73,7 +78,7 @@ def set_device(scene: Any, gpu: bool, devices: str = "") -> None:
 
 
 def _numbered(found: "list[Any]", backend: str, numbers: str) -> "list[Any]":
-    """Return the devices with these numbers, all when there are none. Raises SceneError."""
+    """Return the devices with these indices; all if no index is given. Raises SceneError."""
     wanted = [int(number) for number in numbers.split(",") if number]
     if beyond := [number for number in wanted if number >= len(found)]:
         names = ", ".join(f"{number}: {device.name}" for number, device in enumerate(found))
@@ -84,7 +89,7 @@ def _numbered(found: "list[Any]", backend: str, numbers: str) -> "list[Any]":
 
 
 def set_output(scene: Any, file_format: str) -> None:
-    """Set the file format and switch off what would hide, skip or misplace a frame."""
+    """Set the file format, and disable options that skip or misplace frames. Raises SceneError."""
     farm_animation.hold(scene, "render.use_overwrite", "render.threads_mode")
     render, image = scene.render, scene.render.image_settings
     multilayer = file_format == "OPEN_EXR_MULTILAYER"
@@ -96,9 +101,9 @@ def set_output(scene: Any, file_format: str) -> None:
         version = bpy.app.version_string
         raise SceneError(f"Blender {version} cannot write the format {file_format}.") from None
     render.use_file_extension = True
-    # Both make a renderer skip a frame whose file is there, or leave an empty file behind.
+    # Otherwise, frames whose file exists are skipped, or empty placeholder files are left.
     render.use_overwrite, render.use_placeholder = True, False
-    # A fixed count was chosen for the artist's machine, not for this one.
+    # A fixed number was chosen for the artist's machine, not for this one.
     render.threads_mode = "AUTO"
     if render.use_border:
         how = "cropped to it" if render.use_crop_to_border else "black around it"
@@ -106,10 +111,11 @@ def set_output(scene: Any, file_format: str) -> None:
 
 
 def check_camera(scene: Any) -> None:
-    """Refuse a scene without any camera. As Blender does, take another one if none is active."""
+    """Ensure that there is an active camera, as Blender does. Raises SceneError if there is none.
+    """
     editor = scene.sequence_editor
     if editor is not None and scene.render.use_sequencer and _strips(editor):
-        return  # the sequencer makes the picture; Blender itself reports a strip without camera
+        return  # the sequencer makes the image; Blender itself reports strips without a camera
     if scene.camera is not None or any(marker.camera for marker in scene.timeline_markers):
         return
     for thing in bpy.context.view_layer.objects:
@@ -121,7 +127,8 @@ def check_camera(scene: Any) -> None:
 
 
 def picture_size(scene: Any) -> "tuple[int, int] | None":
-    """Return (width, height) of the frames in pixels; None where the scene makes it uncertain."""
+    """Return (width, height) of the frames in pixels; None if they may differ from frame to frame.
+    """
     render = scene.render
     if (render.use_border and render.use_crop_to_border) or render.use_multiview:
         return None
@@ -132,12 +139,13 @@ def picture_size(scene: Any) -> "tuple[int, int] | None":
 
 
 def catch_file_nodes(scene: Any, folder: str) -> "dict[str, str]":
-    """Send the compositor's File Output nodes to ``folder``; return subfolder -> results' folder.
+    """Redirect the compositor's File Output nodes into ``folder``.
 
-    The latter is named after the node; of several with one name each gets its own.
+    Their paths belong to the artist's machine. Muted nodes are redirected, too: muting may be
+    animated, a path cannot.
 
-    They hold paths of the artist's machine, and write where they please. Those that are switched
-    off as well: that switch may be animated, a path cannot.
+    Returns:
+        Subfolder of each node -> name of its folder in the results: that of the node, made unique.
     """
     tree = _compositor(scene)
     if tree is None or not scene.render.use_compositing:
@@ -150,10 +158,10 @@ def catch_file_nodes(scene: Any, folder: str) -> "dict[str, str]":
 
 
 def mute_file_nodes(scenes: "list[Any]", folder: str) -> None:
-    """Keep scenes that are rendered within another, as strips are, from writing files.
+    """Mute the File Output nodes of scenes that are rendered as part of another, such as strips.
 
     Parameters:
-        folder: gets what they write all the same, their switches being animated.
+        folder: where they write if muting is animated.
     """
     for scene in scenes:
         tree = _compositor(scene)
@@ -166,12 +174,12 @@ def _send(node: Any, path: str) -> None:
     multi = node.format.file_format == "OPEN_EXR_MULTILAYER"
     if hasattr(node, "directory"):  # Blender 5.0
         node.directory = path
-        # Comes before the name of each slot, and is the whole name of a multi-layer file.
+        # The prefix of each slot's file, and the complete name of a multi-layer file.
         node.file_name = _inside(node.file_name) or ("layers" if multi else "")
         if not multi:
             _keep_inside(node.file_output_items, "name")
         return
-    # Multi-layer files take the base path for their name, all others for a folder.
+    # The base path is the name of a multi-layer file, but the folder of all others.
     node.base_path = path + "layers_" if multi else path
     _keep_inside(node.file_slots, "path")
 
@@ -181,16 +189,16 @@ def _compositor(scene: Any) -> Any:
 
 
 def _keep_inside(slots: Any, attribute: str) -> None:
-    """Keep slots from writing elsewhere, or over each other: ``../a`` would become ``a``."""
+    """Confine slots to the folder, without collisions: ``../a`` would become ``a``."""
     paths = distinct([_inside(getattr(slot, attribute)) for slot in slots])
-    # Blender changes a name that another slot still has.
+    # Via temporary names, since Blender changes a name that another slot still has.
     for names in ([f"farm slot {number}" for number in range(len(paths))], paths):
         for slot, name in zip(slots, names):  # noqa: B905 - Python 3.7 knows no strict
             setattr(slot, attribute, name)
 
 
 def _inside(path: str) -> str:
-    """Return a path that leads nowhere else, in folders that every system can have."""
+    """Return a path without ``..``, with folder names that are valid on every system."""
     *folders, name = path.replace("\\", "/").split("/")
     kept = [folder.rstrip(". ") for folder in folders]
     return "/".join([*filter(None, kept), "" if name == ".." else name])

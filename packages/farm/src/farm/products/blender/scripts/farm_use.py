@@ -1,12 +1,12 @@
-"""Which blocks of a .blend the pixels of a scene can depend on.
+"""Finds the data-blocks of a .blend that can affect the pixels of a scene.
 
-A list of all that is in a file is long: sounds, reference pictures, blueprints behind a camera,
-other scenes, textures that are connected to nothing. So this follows what is rendered from the
-scene on, through what refers to what. It errs on the safe side: an object whose visibility is
-animated counts as visible, and a muted or zero-weighted input as connected.
+A .blend contains much more than that: sounds, reference and background images, other scenes,
+unconnected textures. This module starts at the scene and follows references between data-blocks. It
+overestimates: an object with animated visibility counts as visible, and a muted input, or one with
+weight 0, as connected.
 
-Nodes are walked back from active outputs, and objects that only shape others, such as the target of
-a modifier, count without their materials.
+Node trees are traversed from their active outputs backwards. Objects that only affect the shape of
+others, such as the target of a modifier, count without their materials.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,35 +19,36 @@ _SHAPES = ("Mesh", "Curve", "MetaBall", "Armature", "Lattice", "Key")
 _NO_SHAPES = ("Material", "Image", "Sound", "Speaker", "Camera", "Light")
 _ID = bpy.types.ID
 _GIVE_MATERIALS = {"NODES", "BOOLEAN", "PARTICLE_SYSTEM", "PARTICLE_INSTANCE"}
-"""Modifiers that show the objects they name, not only their shape."""
+"""Modifiers that render the objects they refer to, with their materials."""
 
 
 def of_scene(scene: Any) -> "set[Any]":
-    """Return the blocks that the scene's pixels can depend on, each of its used view layers."""
+    """Return the data-blocks that can affect the scene's pixels in any of its enabled view layers.
+    """
     found = _Use()
     found.follow([scene])
     return found.blocks | found.shapes
 
 
 def kind_of(block: Any) -> str:
-    """Return what a block is: ``Object``, ``Light`` also for its subclasses."""
-    # `id_type` is younger than Blender 3.4.
+    """Return the type of a data-block, such as ``Object``; ``Light`` also for its subclasses."""
+    # Blender 3.4 has no `id_type`.
     classes = type(block).__mro__
     return str(classes[classes.index(_ID) - 1].__name__)
 
 
 class _Use:
-    """What was reached so far.
+    """The data-blocks that were reached so far.
 
     Attributes:
-        blocks: what was reached with all that belongs to it.
-        shapes: what only shapes or moves something else: without its materials.
+        blocks: those that are used completely.
+        shapes: those that only affect the shape or position of others; without their materials.
     """
 
     def __init__(self) -> None:
         self.blocks = set()  # type: set[Any]
         self.shapes = set()  # type: set[Any]
-        # A list, since chains of parents can be longer than Python's calls may be deep.
+        # Not recursive: chains of parents can exceed Python's recursion limit.
         self._left = []  # type: list[Any]
         self._refers = {}  # type: dict[Any, set[Any]]
         for block, users in bpy.data.user_map().items():
@@ -55,7 +56,7 @@ class _Use:
                 self._refers.setdefault(user, set()).add(block)
 
     def follow(self, blocks: "Iterable[Any]") -> None:
-        """Reach blocks, and all that they lead to."""
+        """Add blocks, and everything that they refer to."""
         self._add(blocks)
         while self._left:
             self._visit(self._left.pop())
@@ -79,7 +80,7 @@ class _Use:
         elif kind in ("Material", "World", "Light", "Texture", "FreestyleLineStyle"):
             self._shader(block)
         elif kind == "Camera":
-            # Not the pictures behind it, which are for people.
+            # Without background images, which are not rendered.
             self._add(each for each in self._refer(block) if kind_of(each) == "Object")
         elif kind not in _LEAVES:
             self._add(self._refer(block))
@@ -94,9 +95,9 @@ class _Use:
                 self._layer(layer.layer_collection)
                 self._add(_line_styles(scene, layer))
         for thing in scene.objects:
-            # Also what is hidden blows and hits.
-            blows = thing.field is not None and thing.field.type != "NONE"
-            if blows or (thing.collision is not None and thing.collision.use):
+            # Force fields and collision objects have an effect even if they are hidden.
+            is_force = thing.field is not None and thing.field.type != "NONE"
+            if is_force or (thing.collision is not None and thing.collision.use):
                 self._shape(thing)
         if scene.render.use_compositing:
             if hasattr(scene, "compositing_node_group"):  # Blender 5.0
@@ -131,7 +132,7 @@ class _Use:
                 self._add([each])
 
     def _shape(self, thing: Any) -> None:
-        """Go on through an object that only shapes or moves another."""
+        """Follow an object that only affects the shape or position of another."""
         left = [thing]
         while left:
             block = left.pop()
@@ -160,12 +161,12 @@ class _Use:
 
 
 def reached(tree: Any) -> "set[Any]":
-    """Return the nodes of a tree that its outputs depend on."""
+    """Return the nodes of a tree that affect its outputs."""
     sources = {}  # type: dict[Any, list[Any]]
     for link in tree.links:
         sources.setdefault(link.to_node, []).append(link.from_node)
     for node in tree.nodes:
-        # The two ends of a zone, which no link joins.
+        # The input and output node of a zone are not connected by a link.
         if end := getattr(node, "paired_output_node", None):
             sources.setdefault(end, []).append(node)
     outputs = [node for node in tree.nodes if _is_output(node)]
@@ -184,7 +185,7 @@ def _is_output(node: Any) -> bool:
 
 
 def _named_by(node: Any) -> "Iterator[Any]":
-    """Yield the blocks that a node or one of its free sockets names."""
+    """Yield the data-blocks that a node, or one of its unlinked sockets, refers to."""
     for each in node.bl_rna.properties:
         if each.type == "POINTER" and isinstance(block := getattr(node, each.identifier), _ID):
             yield block
@@ -197,7 +198,7 @@ def _named_by(node: Any) -> "Iterator[Any]":
 
 
 def _is_drawn(block: Any) -> bool:
-    """Return whether a material is used without its nodes: by pencils, and by Workbench."""
+    """Return whether a material's own settings are used: by Grease Pencil, or by Workbench."""
     engines = [scene.render.engine for scene in bpy.data.scenes]
     return getattr(block, "is_grease_pencil", False) or "BLENDER_WORKBENCH" in engines
 
@@ -217,7 +218,7 @@ def _is_animated(block: Any) -> bool:
 
 
 def _curves(action: Any) -> "Iterator[Any]":
-    """Yield an action's curves; since Blender 5.0 of all that it animates, not of one block."""
+    """Yield an action's F-curves; since Blender 5.0, those of all data-blocks that it animates."""
     yield from getattr(action, "fcurves", ())
     for layer in getattr(action, "layers", ()):
         for strip in layer.strips:

@@ -6,9 +6,9 @@
                  --samples=COUNT --tile-size=PIXELS --plugins=CODES --missing-files=fail|warn
                  --frames=RANGE
 
-An empty text and 0 keep what the file says. Frames come as an OpenJD range (``-2,1-9:4``), are
-rendered in that order by one process, and appear in the output folder by a rename, never
-half-written. Events (see farm_events):
+An empty text or 0 keeps the file's own setting. Frames are given as an OpenJD range expression
+(``-2,1-9:4``) and rendered in this order by one process. Each file is renamed into the output
+folder when it is complete. Events (see farm_events):
 
     warned         message, which the job shows (`warn`)
     loaded         width, height (null when uncertain), engine, version
@@ -17,7 +17,8 @@ half-written. Events (see farm_events):
                    seconds (of rendering and writing)
     failed         message, permanent
 
-Exit code 0 only when every frame was written; 3 after `failed`. Not trusted: the runner looks.
+The exit code is 0 only if every frame was written, and 3 after `failed`. The runner does not rely
+on it, and checks the files itself.
 """
 
 import argparse
@@ -27,7 +28,7 @@ import time
 import traceback
 from typing import Any
 
-# Blender runs this file without its folder on the module path; `shared` lies beside it.
+# Blender does not add the folder of this file to the module path.
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "shared"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -55,7 +56,7 @@ _TEXTS = (
 
 
 def main() -> int:
-    """Render; return the exit code."""
+    """Run the job; return the exit code."""
     options = _arguments()
     die_with_runner()
     try:
@@ -65,7 +66,7 @@ def main() -> int:
         emit("failed", message=str(error), permanent=error.permanent)
         return FAILED
     except Exception as error:
-        # An unforeseen case: the log gets all of it, the user the last line.
+        # Unexpected errors: the log gets the traceback, the user its last line.
         traceback.print_exc()
         emit(
             "failed",
@@ -90,7 +91,7 @@ def _open(options: argparse.Namespace) -> Any:
     shown = os.path.relpath(options.scene, options.project)
     if not os.path.isfile(options.scene):
         raise SceneError(f"The scene {shown} is missing.")
-    # Before the file is opened: what an add-on keeps in it would be lost otherwise.
+    # Before the file is opened: data of disabled add-ons would be lost.
     farm_plugins.enable(options.plugins.split(","))
     mapping = farm_mapping.read(options.path_map, options.project)
     opened = farm_open.open_file(options.scene, shown, mapping)
@@ -124,7 +125,8 @@ def _open(options: argparse.Namespace) -> Any:
 
 
 def _check_colours(scene: Any, lacks: farm_colours.Lacking, fail: bool) -> None:
-    """Warn of other colours than the artist's. Raises SceneError when that is to end the job."""
+    """Warn if colours will differ from the artist's. Raises SceneError if that shall fail the job.
+    """
     if fail and farm_colours.change_pixels(lacks, scene):
         raise SceneError(farm_colours.refusal(lacks))
     if message := farm_colours.message(lacks):
@@ -133,14 +135,14 @@ def _check_colours(scene: Any, lacks: farm_colours.Lacking, fail: bool) -> None:
 
 def _render_all(scene: Any, options: argparse.Namespace, frames: "list[int]") -> None:
     nodes_folder = os.path.join(options.partial, "nodes")
-    # Others first: what scenes share is the rendered one's.
+    # The other scenes first: for node trees that scenes share, the last change counts.
     others = [each for each in bpy.data.scenes if each != scene]
     farm_setup.mute_file_nodes(others, os.path.join(options.partial, "others"))
     caught = farm_setup.catch_file_nodes(scene, nodes_folder)
     playback = farm_simulations.Playback(scene)
     if playback.warning:
         warn(playback.warning)
-    # A part of getting ready: larger claims make up for it.
+    # Counts as start-up time, which larger claims compensate.
     playback.run(max(frames))
     for number, frame in enumerate(frames):
         started = time.monotonic()
@@ -157,9 +159,9 @@ def _render_all(scene: Any, options: argparse.Namespace, frames: "list[int]") ->
 
 
 def _render(scene: Any, options: argparse.Namespace, frame: int) -> "list[str]":
-    """Render one frame with the scene's full pipeline; return its files."""
+    """Render one frame, with compositing and sequencer; return its files."""
     stem = os.path.join(options.partial, "frame")
-    # A name without '#' and digits: Blender adds the extension (and a view's suffix), no number.
+    # Blender adds the extension (and the suffix of a view), but no number for a still image.
     scene.render.filepath = stem
     try:
         bpy.ops.render.render(write_still=True)
@@ -186,7 +188,7 @@ def _render_error(error: str, folder: str) -> SceneError:
 
 
 def _check_drivers() -> None:
-    """Refuse drivers that Blender has blocked: it would render wrong pictures and exit with 0."""
+    """Refuse scenes with blocked drivers: Blender would render wrong images and exit with 0."""
     message = bpy.app.autoexec_fail_message if bpy.app.autoexec_fail else ""
     if message.lower().startswith("driver"):
         raise SceneError(
@@ -198,7 +200,7 @@ def _check_drivers() -> None:
 def _collect_nodes(
     options: argparse.Namespace, folder: str, caught: "dict[str, str]", frame: int
 ) -> "list[str]":
-    """Move what File Output nodes wrote to ``<prefix><name>/``; return the files."""
+    """Move the files of File Output nodes to ``<prefix><node name>/``; return their paths."""
     files = []
     for subfolder, name in caught.items():
         root = os.path.join(folder, subfolder)
@@ -207,7 +209,8 @@ def _collect_nodes(
                 inside = os.path.relpath(os.path.join(parent, file), root).replace(os.sep, "/")
                 stem, extension = os.path.splitext(inside)
                 if numbered("", abs(frame)) not in stem:
-                    # Blender 5 numbers them only on request: frames would replace each other.
+                    # Blender 5 numbers these files only on request: frames would overwrite each
+                    # other.
                     inside = f"{numbered(stem + '_', frame)}{extension}"
                 relative = f"{options.prefix.replace('#', '')}{name}/{inside}"
                 move(os.path.join(parent, file), os.path.join(options.output, relative))
@@ -218,5 +221,5 @@ def _collect_nodes(
 if __name__ == "__main__":
     code = main()
     flush()
-    # Not sys.exit: bpy 4.5.15 was seen to hang for ever in its clean-up after a blocked driver.
+    # Not sys.exit: after a blocked driver, bpy 4.5.15 can hang for ever during clean-up.
     os._exit(code)

@@ -1,20 +1,21 @@
-"""Make a film of an image sequence with FFmpeg, and have ffprobe count what is in it.
+"""Encode an image sequence to a film with FFmpeg, and verify the film with ffprobe.
 
     transcode.py --ffmpeg=FILE --sequence=PATH --project=FOLDER --output=FOLDER --partial=FOLDER
                  --frames=RANGE --listed=TEXT --start=NUMBER --codec=NAME --quality=NUMBER
                  --rate=RATE --width=PIXELS --height=PIXELS --name=TEXT --layer=TEXT
                  --stereo-view=TEXT --background=COLOUR --sound=PATH --sound-start=TEXT
 
-``--frames`` are those that the runner wants to hear of; they are also those of the film, unless
-``--listed`` is empty, when the film has all that are there. The film appears in the output folder
-by a rename, when it has been checked, with the last frame. Events (see farm_events):
+``--frames`` are the frames to report. They are also the frames of the film, unless ``--listed`` is
+empty: then it has all existing images. The verified film is renamed into the output folder and
+reported with the last frame. Events (see farm_events):
 
-    loaded         width and height null: they are the film's, which is no image
-    frame_started  frame: the first
+    loaded         width and height null: they would be those of images
+    frame_started  frame: the first one
     frame_written  frame, files (relative to the output folder), extra (none), seconds
     failed         message, permanent
 
-Exit code 0 only when the film is there; 3 after `failed`. Not trusted: the runner looks.
+The exit code is 0 only if the film was written, and 3 after `failed`. The runner does not rely on
+it, and checks the files itself.
 """
 
 import argparse
@@ -44,7 +45,7 @@ from farm_sound import Sound
 
 _FULL = re.compile("No space left on device|Disk quota exceeded")
 _SUSPECTS = 64
-"""Images that are looked at one by one after a failure: FFmpeg decodes so far ahead at most."""
+"""Number of images to check one by one after a failure: FFmpeg decodes at most so far ahead."""
 _LINEAR = (".exr",)
 _SHOWN = 12
 
@@ -59,7 +60,7 @@ def main() -> int:
         emit("failed", message=str(error), permanent=error.permanent)
         return FAILED
     except Exception as error:
-        # An unforeseen case: the log gets all of it, the user the last line.
+        # Unexpected errors: the log gets the traceback, the user its last line.
         traceback.print_exc()
         emit("failed", message=explain(repr(error), options.partial), permanent=False)
         return FAILED
@@ -80,7 +81,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _work(options: argparse.Namespace) -> None:
-    """Find the images, make the film, check it, tell of it. Raises SceneError."""
+    """Find the images, encode the film, check and report it. Raises SceneError."""
     codec: Codec = CODECS[options.codec]
     quality = options.quality or codec.quality
     if min(options.width, options.height) < 0:
@@ -154,7 +155,7 @@ def _film_path(options: argparse.Namespace) -> str:
 
 
 def _find(options: argparse.Namespace) -> "tuple[ImageSequence, list[int]]":
-    """Return the sequence, relative to the project's files, and the film's frames.
+    """Return the sequence, relative to the project, and the frames of the film.
 
     Raises:
         SceneError: frames are missing.
@@ -170,7 +171,7 @@ def _find(options: argparse.Namespace) -> "tuple[ImageSequence, list[int]]":
     if options.listed.strip():
         wanted = frames_of(options.frames)
     else:
-        # 0 is "not set": sequences may begin at negative frames.
+        # 0 means "not set": a sequence may begin at a negative frame.
         taken = [each for each in there if not options.start or each >= options.start]
         first = options.start or min(taken, default=0)
         wanted = list(range(first, max(taken, default=first - 1) + 1))
@@ -195,7 +196,7 @@ def _sound(options: argparse.Namespace, ffprobe: str, frames: "list[int]") -> "S
 
 
 def _shown(frames: "list[int]") -> str:
-    """Return ascending frames for people, such as ``1-4, 9``."""
+    """Format ascending frames for people: ``1-4, 9``."""
     runs: list[list[int]] = []
     for frame in frames:
         if runs and frame == runs[-1][-1] + 1:
@@ -207,10 +208,10 @@ def _shown(frames: "list[int]") -> str:
 
 
 def _link(options: argparse.Namespace, sequence: ImageSequence, frames: "list[int]") -> "list[str]":
-    """Return links to the images with plain names and without gaps, as FFmpeg wants them.
+    """Create links to the images with consecutive names, as FFmpeg needs them; return their paths.
 
     Raises:
-        SceneError: an image is not whole.
+        SceneError: an image is incomplete.
     """
     folder = os.path.join(options.partial, "images")
     os.makedirs(folder)
@@ -230,7 +231,8 @@ def _source(options: argparse.Namespace, image: str, name: str) -> "Source | Non
     """Return where frames come from that must be decoded one by one; None for others.
 
     Parameters:
-        image: the first one; ``name``: what people call it.
+        image: path of the first image.
+        name: its path in messages.
 
     Raises:
         SceneError: only OpenEXR has what is asked for.
@@ -265,10 +267,10 @@ def _reading(options: argparse.Namespace, image: str, name: str) -> "list[str]":
 
 
 def _alpha(images: "list[str]", has_it: bool) -> Alpha:
-    """Return how the images' colours stand to their alpha channels.
+    """Return how the images' alpha channel is to be treated.
 
     Parameters:
-        has_it: the first one has such a channel.
+        has_it: the first image has an alpha channel.
     """
     if images[0].endswith(_LINEAR):
         return Alpha.LIGHT if has_it else Alpha.NONE
@@ -279,13 +281,13 @@ def _alpha(images: "list[str]", has_it: bool) -> Alpha:
 
 
 def _refuse_too_small(options: argparse.Namespace, image: "tuple[int, int] | None") -> None:
-    """Refuse a film that its codec cannot have: an encoder's own words do not say what to do.
+    """Refuse a size that is too small for the codec: the encoder's message would not be helpful.
 
     Parameters:
-        image: size of the first one; None when it is damaged, which FFmpeg tells of.
+        image: size of the first image; None if it is damaged, which FFmpeg will report.
 
     Raises:
-        SceneError: the film would be smaller than the codec's least size.
+        SceneError: the film would be smaller than the codec's minimum.
     """
     codec: Codec = CODECS[options.codec]
     size = film_size(image, options.width, options.height) if image else None
@@ -304,11 +306,11 @@ def _encode(
     images: "list[str]",
     names: "list[str]",
 ) -> "tuple[int, int]":
-    """Write the film into the partial folder; return the size of its images.
+    """Encode the film into the partial folder; return the size of the images.
 
     Parameters:
-        reading: arguments for the images' decoder.
-        names: of the images, for people.
+        reading: arguments for the decoder.
+        names: the images' paths in messages.
 
     Raises:
         SceneError: FFmpeg fails, or the images differ in size.
@@ -319,7 +321,7 @@ def _encode(
         *("-f", "image2", "-pattern_type", "sequence", "-start_number", "0"),
         *("-framerate", str(options.rate)),
         *reading,
-        # Relative: a "%" in the name of a folder would be taken for a number as well.
+        # A relative path: in an absolute one, a "%" would be taken for part of the pattern.
         *("-i", f"%08d{suffix}"),
     ]
     sizes: list[tuple[int, int]] = []
@@ -397,7 +399,7 @@ def _check(
     size: "tuple[int, int]",
     sound: "Sound | None",
 ) -> None:
-    """Compare a film with what was asked for. Raises SceneError."""
+    """Verify the properties of the film. Raises SceneError."""
     codec: Codec = CODECS[options.codec]
     wrong = []
     if film.frames != images:
@@ -407,7 +409,7 @@ def _check(
     if film.codec != codec.name:
         wrong.append(f"the codec {film.codec} instead of {codec.name}")
     width, height = options.width, options.height
-    # With one of both, the other follows the images' proportion, as FFmpeg rounds it.
+    # If only one of both is set, FFmpeg derives the other from the aspect ratio, and rounds it.
     expected = (
         even(width or (film.size[0] if height else size[0])),
         even(height or (film.size[1] if width else size[1])),

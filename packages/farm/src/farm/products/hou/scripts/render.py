@@ -4,42 +4,44 @@
               --rop=PATH --roptype=TYPE --take=NAME --whole=true|false --upload=LIST --disk=OBJECT
               --parms=OBJECT --outputs=LIST --env=OBJECT --gpu=true|false
 
-LIST and OBJECT are JSON. Standard library and `hou` only, Python 3.7 syntax. Frames come as an
-OpenJD range (``-2,1-9:4``), are rendered in that order by one process, and appear in the output
-folder by a rename, never half-written. What the documented parameters are taken to mean:
+LIST and OBJECT are JSON. Uses only the standard library and `hou`, and Python 3.7 syntax. Frames
+are given as an OpenJD range expression (``-2,1-9:4``) and rendered in this order by one process.
+Each file is renamed into the output folder when it is complete. The meaning of the documented
+parameters:
 
-    rop_nodepath (rop)      the node to render; without it, the only one of the type
-    rop_nodetype (roptype)  its type must be this one; "" is any. ``ris`` also means ``ris::3.0``
-    take                    renders with this take; "" is the node's own "Render With Take"
-    output_upload (upload)  patterns of file names to deliver (``*.exr``, ``beauty.$F4.*``); a
-                            pattern's folders do not count, as files are delivered by name; an
-                            empty list delivers all
+    rop_nodepath (rop)      the node to render; by default, the only one of the type
+    rop_nodetype (roptype)  its type; "" is any. ``ris`` also matches ``ris::3.0``
+    take                    the take to render; "" is the node's own "Render With Take"
+    output_upload (upload)  patterns of file names to deliver (``*.exr``, ``beauty.$F4.*``); an
+                            empty list delivers all files. Folders in patterns are ignored, since
+                            files are delivered by name
     project_env (env)       environment variables, set before the scene opens and again afterwards,
                             because a scene carries variables of its own
     project_param (parms)   parameter path -> value, set before rendering. A name without "/" is a
                             parameter of the render node; a list is the value of a parameter tuple
     project_param_output    further parameters that hold output paths: what is written there is
-     (outputs)              delivered too, in a folder ``<node>_<parameter>``
-    gpu                     Karma renders with its XPU engine, OpenCL on a GPU
+     (outputs)              also delivered, in a folder ``<node>_<parameter>``
+    gpu                     Karma uses its XPU engine, and OpenCL a GPU
 
 Values of project_env and project_param that are remote paths (``/project_name/tex.exr``) become
 paths on this machine. The ``disk_output_*`` parameters (disk, without that prefix):
 
     path_parm   the node's parameter with its output path; by default that of its type
-    path        names the files instead of the scene: ``beauty.$F4.exr``; folders do not count
+    path        file name to use instead of the scene's, such as ``beauty.$F4.exr``; folders in it
+                are ignored
     ext         replaces the extension of that name
-    parm, mode  a parameter of the node, and the value that it gets: how the node writes to disk.
-                By default, nodes that can export scene descriptions render images
+    parm, mode  a parameter of the node that controls how it writes to disk, and its value. By
+                default, nodes that can export scene descriptions render images instead
     renderer    the value of the node's parameter ``renderer``
 
-The output path leads into the partial folder before anything is rendered; its last part stays. A
-name without frame number gets one (``.$F4``), since runners would overwrite each other's frames.
+Before rendering, the output path is redirected into the partial folder; the file name stays. A name
+without a frame number gets one (``.$F4``), since runners would overwrite each other's frames.
 
-With ``--whole=true`` (simulations, geometry in order) the frames are one range, rendered by one
-call. Each frame is reported as soon as its files are there, or at the end; the last one brings what
-belongs to no single frame. One file for all frames is reported with the last of them.
+With ``--whole=true`` (simulations, sequential geometry) the frames form one range, rendered by one
+call. Each frame is reported when its files are complete, at the latest at the end. Files that
+belong to no single frame, or to all of them, are reported with the last frame.
 
-Inputs of the node are never rendered: they are jobs of their own. Events (see farm_events):
+Inputs of the node are not rendered: they are separate jobs. Events (see farm_events):
 
     loaded         width, height (null when uncertain), engine (type of the node), version
     frame_started  frame
@@ -47,7 +49,8 @@ Inputs of the node are never rendered: they are jobs of their own. Events (see f
                    seconds (of rendering and writing)
     failed         message, permanent
 
-Exit code 0 only when every frame was written; 3 after `failed`. Not trusted: the runner looks.
+The exit code is 0 only if every frame was written, and 3 after `failed`. The runner does not rely
+on it, and checks the files itself.
 """
 
 import argparse
@@ -74,7 +77,7 @@ _NO_LICENCE = re.compile(r"no licen[cs]es|licen[cs]e (server|error)", re.IGNOREC
 
 
 def main() -> int:
-    """Render; return the exit code."""
+    """Run the job; return the exit code."""
     options = _arguments()
     die_with_runner()
     try:
@@ -86,7 +89,7 @@ def main() -> int:
         _fail_in_houdini(error, options.partial)
         return FAILED
     except Exception as error:
-        # An unforeseen case: the log gets all of it, the user the last line.
+        # Unexpected errors: the log gets the traceback, the user its last line.
         traceback.print_exc()
         message = explain(f"{type(error).__name__}: {error}", options.partial)
         emit("failed", message=message, permanent=False)
@@ -126,7 +129,7 @@ def _work(options: argparse.Namespace) -> None:
     outputs = Outputs(node, options, frames)
     missing = farm_inputs.missing_files(options.project, outputs.parm_paths)
     if missing:
-        # Only a warning: Houdini cannot tell what the picture needs from what lies unused.
+        # Only a warning: Houdini does not report which files the image actually uses.
         warn(farm_inputs.message(missing))
     width, height = farm_nodes.picture_size(node) or (None, None)
     version, engine = hou.applicationVersionString(), node.type().name()
@@ -151,11 +154,11 @@ def _render_each(node: Any, outputs: Outputs, frames: "list[int]") -> None:
 
 
 def _render_whole(node: Any, outputs: Outputs, frames: "list[int]", step: int) -> None:
-    """Render a range by one call. Frames appear one after the other, or all at the end."""
+    """Render a range by one call. Files appear frame by frame, or all at the end."""
     waiting, broken = list(frames), []  # type: list[int], list[Exception]
     mark = time.monotonic()
 
-    def tell(frame: int, files: "list[str]", extra: "list[str]") -> None:
+    def report(frame: int, files: "list[str]", extra: "list[str]") -> None:
         nonlocal mark
         waiting.remove(frame)
         seconds, mark = time.monotonic() - mark, time.monotonic()
@@ -164,32 +167,32 @@ def _render_whole(node: Any, outputs: Outputs, frames: "list[int]", step: int) -
         if waiting:
             emit("frame_started", frame=waiting[0])
 
-    def sweep(_node: Any, event: Any, _time: float) -> None:
-        # In order, up to the first gap: a file beyond it may still be open. The last frame waits
-        # for the end, when also the files that belong to no single frame are whole.
+    def report_complete(_node: Any, event: Any, _time: float) -> None:
+        # In order, up to the first gap: a file after it may still be open. The last frame is
+        # reported at the end, when the files that belong to no single frame are complete, too.
         if event != hou.ropRenderEventType.PostFrame or broken:
             return
         try:
             while len(waiting) > 1 and outputs.written(waiting[0]):
-                tell(waiting[0], *outputs.deliver(waiting[0]))
+                report(waiting[0], *outputs.deliver(waiting[0]))
         except Exception as error:
-            # Houdini would print it and go on; it is raised when the render is over.
+            # Houdini would print it and continue; it is raised when the render has ended.
             broken.append(error)
 
     emit("frame_started", frame=frames[0])
     if outputs.one_per_frame and hasattr(node, "addRenderEventCallback"):
-        node.addRenderEventCallback(sweep)
+        node.addRenderEventCallback(report_complete)
     last = frames[-1]
     farm_nodes.render(node, frames[0], last, step)
     if broken:
         raise broken[0]
     missing = [frame for frame in waiting if not outputs.written(frame)]
     for frame in [frame for frame in waiting if frame != last and frame not in missing]:
-        # One file for all frames goes with the last one.
-        tell(frame, *(outputs.deliver(frame) if outputs.one_per_frame else ([], [])))
+        # A single file for all frames is delivered with the last one.
+        report(frame, *(outputs.deliver(frame) if outputs.one_per_frame else ([], [])))
     if last not in missing:
         files, extra = outputs.deliver(last)
-        tell(last, files, extra + outputs.deliver_rest())
+        report(last, files, extra + outputs.deliver_rest())
     if missing:
         raise _not_written(node, outputs, missing)
 
@@ -205,7 +208,7 @@ def _step(frames: "list[int]") -> int:
 
 
 def _not_written(node: Any, outputs: Outputs, frames: "list[int]") -> SceneError:
-    """Say which frames are missing, with what the node and the disk have to say about it."""
+    """Return an error that names the missing frames, with errors of the node and of the disk."""
     if len(frames) == 1:
         text = f"Frame {frames[0]} was not written"
     else:
@@ -215,7 +218,8 @@ def _not_written(node: Any, outputs: Outputs, frames: "list[int]") -> SceneError
 
 
 def _fail_in_houdini(error: Any, folder: str) -> None:
-    """Report an exception of Houdini: its own lines first, for the farm's markers and the log."""
+    """Report an exception of Houdini. Its lines are printed first, for failure markers and the log.
+    """
     lines = [line.strip() for line in error.instanceMessage().splitlines() if line.strip()]
     flush()
     for line in lines:
@@ -228,5 +232,5 @@ def _fail_in_houdini(error: Any, folder: str) -> None:
 if __name__ == "__main__":
     code = main()
     flush()
-    # Not sys.exit: Houdini's and plug-ins' own clean-up may hang or crash after all is written.
+    # Not sys.exit: clean-up of Houdini and of plug-ins may hang or crash when all is done.
     os._exit(code)
