@@ -1,6 +1,6 @@
-"""What Envoy says of its own work: a message for people, and the reason behind it for programs.
+"""Status messages of Envoy's own work: a text for people, and the reason behind it for programs.
 
-Nothing depends on the words of a message. What jobs say is the farm's: `JobReason`.
+Nothing depends on the words of a message. Messages of jobs come from the farm: see `JobReason`.
 """
 
 from dataclasses import dataclass
@@ -21,22 +21,33 @@ from envoy.errors import (
 
 
 class Reason(StrEnum):
-    """What a message of Envoy's is about, for programs: the message itself may change its words.
+    """The reason of a message, for programs: the words of a message may change.
 
-    What uploads, submissions and downloads wait for: FARM_STARTING: the embedded farm starts, or
-    is started again. FARM_UNREACHABLE: the farm does not answer. STORAGE, DISK: until the account,
-    or the farm's disk, has room. FARM_TROUBLE: the farm answers with another error that may pass.
-    SIGN_IN, OTHER_ACCOUNT: until somebody signs in, or another one.
-    OTHER_FARM: they are another farm's. JOURNAL: Envoy cannot write its journal, or read it.
-    DISK_FULL, DISK_SILENT, FOLDER: a folder of results is on a full disk, on one that does not
-    answer, or cannot be written. FOLDER_EXCHANGED: a link has taken its place. DOWNLOADS: the last
-    results are on their way. JOBS: what jobs say, which have reasons of their own.
+    Reasons why uploads, submissions and downloads wait:
 
-    Why they failed: REFUSED: the farm does not take it, or does not give it. LOCAL_FILE: a file to
-    upload is gone, has changed or cannot be read. STOPPED: its user stopped it. DAMAGED: Envoy's
-    memory of it is. GONE: the farm no longer has the result. CORRUPT: its bytes are not those that
-    were announced. UNSAFE_PATH: it has a path that no file may have here. UNEXPECTED: a fault of
-    Envoy's, which its log describes.
+    - FARM_STARTING: the embedded farm is being started.
+    - FARM_UNREACHABLE: the farm does not answer.
+    - FARM_TROUBLE: the farm answers with another temporary error.
+    - STORAGE, DISK: the account's quota, or the farm's disk, is full.
+    - SIGN_IN, OTHER_ACCOUNT: nobody is signed in, or another account is.
+    - OTHER_FARM: they belong to another farm.
+    - JOURNAL: Envoy cannot read or write its journal.
+    - DISK_FULL, DISK_SILENT, FOLDER: the disk of a results folder is full, or does not answer; or
+      the folder is not writable.
+    - FOLDER_EXCHANGED: the results folder was replaced by a link.
+    - DOWNLOADS: the last results are being downloaded.
+    - JOBS: the messages of the jobs, which have reasons of their own.
+
+    Reasons why they failed:
+
+    - REFUSED: the farm refused the request.
+    - LOCAL_FILE: a file to upload was removed or changed, or cannot be read.
+    - STOPPED: stopped by the user.
+    - DAMAGED: the entry in Envoy's journal is damaged.
+    - GONE: the farm no longer has the result.
+    - CORRUPT: the downloaded bytes are not those that the farm announced.
+    - UNSAFE_PATH: the path of the result is not allowed on this machine.
+    - UNEXPECTED: a bug in Envoy; see its log.
     """
 
     NONE = ""
@@ -66,13 +77,13 @@ class Reason(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> "Reason":
-        """Return no reason for one that only a newer Envoy knows: its message still tells it."""
+        """Return NONE for a reason that only a newer Envoy knows; the message still explains it."""
         return cls.NONE
 
 
 @dataclass(frozen=True, slots=True)
 class StatusMessage:
-    """A message and what it is about."""
+    """A message and its reason."""
 
     message: str = ""
     reason: Reason = Reason.NONE
@@ -87,7 +98,7 @@ _FULL: dict[str, Reason] = {
 
 
 def reason_of(error: BaseException) -> Reason:
-    """Return what the message of an error is about."""
+    """Return the reason for the message of an error."""
     match error:
         case OtherAccountError():
             return Reason.OTHER_ACCOUNT

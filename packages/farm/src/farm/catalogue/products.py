@@ -1,4 +1,4 @@
-"""The products that this farm can run now, and which version a job gets."""
+"""The products that this farm can currently run, and the choice of a version for a job."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -14,7 +14,7 @@ from farm.renderers import begins_with, version_key
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A program that some machine of the farm has. ``plugins``: ``<code>:<version>``."""
+    """A program that is installed on a machine of the farm. ``plugins``: ``<code>:<version>``."""
 
     app: str
     version: str
@@ -22,13 +22,13 @@ class Installed:
 
     @classmethod
     def of(cls, program: Program) -> "Installed":
-        """Return a program as a runner has reported it."""
+        """Convert a program that a runner has reported."""
         return cls(program.app, program.version, tuple(program.plugins))
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The version that a job gets, and what its user should know about that; "" when nothing."""
+    """The version that a job gets, and a warning to its user; "" for none."""
 
     version: str
     warning: str = ""
@@ -39,11 +39,12 @@ def product_rows(
 ) -> list[ProductVersion]:
     """Return the rows of ``GET /v1/products`` for one machine; see `merged`.
 
-    Programs of which no operation can be run are left out, and so are plug-ins that fit nothing.
+    Programs without any operation that can be run are omitted, and so are plug-ins that are
+    compatible with none of the programs.
 
     Parameters:
-        installed: what the machine has.
-        definitions: the catalogue; None: our own.
+        installed: the programs on the machine.
+        definitions: the catalogue; None: the built-in one.
     """
     definitions = definitions or built_in()
     have = defaultdict(list)
@@ -87,7 +88,7 @@ def product_rows(
 
 
 def listed(definitions: Definitions) -> list[Installed]:
-    """Return the programs that the catalogue itself says are there."""
+    """Return the programs that the catalogue itself lists as installed."""
     return [
         Installed(app, version)
         for app, product in definitions.products.items()
@@ -96,10 +97,10 @@ def listed(definitions: Definitions) -> list[Installed]:
 
 
 def merged(rows: Iterable[ProductVersion]) -> list[ProductVersion]:
-    """Return the rows of several machines as one list: products, then plug-ins, by version.
+    """Merge the rows of several machines: products, then plug-ins, each sorted by version.
 
-    What works together on one of the machines does so on the farm. A code that is a product's and
-    a plug-in's (``vray``) has one row a version, which is the product's where there is one.
+    Modules that are compatible on one of the machines are compatible on the farm. If a code belongs
+    to a product and to a plug-in (``vray``), the product's row of a version takes precedence.
     """
     by_id: dict[str, ProductVersion] = {}
     for row in rows:
@@ -116,13 +117,13 @@ def merged(rows: Iterable[ProductVersion]) -> list[ProductVersion]:
 
 
 def plugins_of(row: ProductVersion, code: str) -> list[str]:
-    """Return the versions of a plug-in that work with a product version, oldest first."""
+    """Return the versions of a plug-in that are compatible with a product version, oldest first."""
     found = [each.partition(":")[2] for each in row.compatible_modules if _code(each) == code]
     return sorted(found, key=version_key)
 
 
 def takes(row: ProductVersion, plugins: Collection[str]) -> bool:
-    """Return whether a product version works with all these plug-ins.
+    """Return whether a product version is compatible with all these plug-ins.
 
     Parameters:
         plugins: ``<code>`` or ``<code>:<version>``.
@@ -134,7 +135,7 @@ def takes(row: ProductVersion, plugins: Collection[str]) -> bool:
 
 
 def versions_of(products: Sequence[ProductVersion], app: str) -> list[ProductVersion]:
-    """Return the rows of a product, oldest version first; not those of a plug-in of that name."""
+    """Return the rows of a product, without plug-ins of the same code, oldest version first."""
     rows = [row for row in products if row.app_type == app and not row.is_plugin]
     return sorted(rows, key=lambda row: version_key(row.version))
 
@@ -146,12 +147,17 @@ def match_version(
     plugins: Collection[str] = (),
     library: Library = BUILT_IN,
 ) -> Match | None:
-    """Return the version that a job asking for ``wanted`` gets; None when there is none.
+    """Choose a version for a job; None if there is none.
 
-    A full version is that one. ``""`` is the newest, the beginning of one (``"3.4"``) the newest
-    that begins so: 3.4.1, but not 3.40. Else the newest of the same series stands in, with a
-    warning. Of several that fit, those that take the plug-ins come first. Another series is never
-    taken: it may draw another picture.
+    An exact match comes first. A prefix such as ``"3.4"`` means the newest version with this prefix
+    (3.4.1, but not 3.40), and ``""`` the newest of all. Otherwise, the newest version of the same
+    series is used, with a warning. Versions that are compatible with the plug-ins are preferred.
+    Another series is never used, since it may render a different image.
+
+    Parameters:
+        products: see `merged`.
+        wanted: the version that the job asks for.
+        plugins: ``<code>`` or ``<code>:<version>``.
     """
     rows = versions_of(products, app)
     exact = next((row for row in rows if row.version == wanted), None)

@@ -1,7 +1,7 @@
-"""``farm jobs``: look at the queue and act on it, as the administrator.
+"""``farm jobs``: the administrator's commands to view and control the queue.
 
-They work on the data folder, also while the farm runs: it looks every few seconds, and its runners
-with every heartbeat.
+They access the database directly, also while the farm is running. The farm notices changes within
+seconds, and its runners at their next heartbeat.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -34,7 +34,7 @@ from farm.scheduler.actions import Action
 jobs = typer.Typer(no_args_is_help=True)
 
 JobId = Annotated[str, typer.Argument(help="The job's id, or the beginning of it.")]
-Some = Annotated[str | None, typer.Argument(help="A job's id, or the beginning of it.")]
+OptionalJobId = Annotated[str | None, typer.Argument(help="A job's id, or the beginning of it.")]
 OfSubmission = Annotated[
     str | None, typer.Option("--submission", help="All jobs of the submission with this id.")
 ]
@@ -60,7 +60,7 @@ def list_jobs(
         lines = overview.job_lines(connection, user=of, over=all_, limit=limit + 1)
     if len(lines) > limit:
         del lines[limit:]
-        # Beside the JSON, not in it.
+        # On stderr, so that stdout is only JSON.
         say(f"There are more than {limit} jobs. Use --limit to see more.", err=True)
     if as_json:
         print_json([asdict(line) for line in lines])
@@ -155,10 +155,10 @@ def _log_pages(database: Database, job_id: str, task: str | None) -> Iterator[st
 
 
 def _action(action: Action, about: str) -> None:
-    """Add the command for an action."""
+    """Add the command for an action. ``about``: its help text."""
 
     def command(
-        job: Some = None,
+        job: OptionalJobId = None,
         submission: OfSubmission = None,
         user: OfUser = None,
         as_json: AsJson = False,
@@ -168,7 +168,7 @@ def _action(action: Action, about: str) -> None:
 
         def apply(database: Database, chosen: list[str]) -> None:
             if job is None:
-                # All that a user has: not what has changed while others had their turn.
+                # With --user, jobs whose state has changed between two transactions are skipped.
                 still = None if user is None else states
                 portions.act(database, chosen, action, states=still, who=_WHO)
                 return
@@ -191,7 +191,7 @@ _action(Action.RESTART_UNSTARTED, "Render only the frames that were never starte
 
 @jobs.command("change")
 def change_jobs(
-    job: Some = None,
+    job: OptionalJobId = None,
     submission: OfSubmission = None,
     user: OfUser = None,
     priority: Annotated[int | None, typer.Option(help="0 to 100; higher comes first.")] = None,

@@ -1,43 +1,53 @@
-"""A filter of system calls for confined programs: what no namespace divides is refused.
+"""Seccomp filters for confined programs: they refuse what namespaces do not isolate.
 
-A network namespace holds back IP, Unix sockets and netlink, but not all that a socket can be: one
-of ``AF_VSOCK`` reaches the host of a virtual machine, and programs on the machine itself. Keyrings
-belong to an account and not to a sandbox. And io_uring makes sockets, too, past any filter. The
-older asynchronous I/O has one share for the whole machine, which one program could take. Who makes
-a user namespace has all capabilities in it, and with them much more of the kernel to attack: an
-ordinary user's bubblewrap can forbid that, root's cannot. Who has a lease on a file keeps others
-waiting who open it: on one of the project, which may be the farm's own. A thread with descriptors
-of its own, apart from its process, holds what is only found by asking every thread. Filters of
-sockets and of system calls become machine code, of which the kernel has a bounded share for the
-whole machine: one program can take it, and then no sandbox starts, since none gets its own filter.
-Who watches files of the system (inotify, fanotify, F_NOTIFY of fcntl) learns what everybody on the
-machine executes, also where they are read-only, and may have long queues of news that count as
-nobody's memory; programs know systems without, and look by themselves. Each session has the same
-share of the processors as any other, of the farm's too (autogroup, sched(7)): a renderer has one,
-and nothing happens when it asks for more, which is no error, since programs end at one. Who
-waits for many files at a time (poll, select) holds a page of the kernel's own memory for each few
-of them, with every thread, and locks of open files are counted nowhere: of the former there are no
-more than programs open by default, and those locks are refused as by kernels before 3.15. Access
-lists, which are attributes of files, take memory that counts as nobody's where the files lie in
-memory, not even in a control group: up to 64 KiB for each list. A filter cannot see which attribute
-is meant, and programs know file systems without any. The others here are of no use to a renderer,
-and have been ways into the kernel.
+What is refused on every machine, and why:
 
-The rest is allowed: which system calls a renderer, its plug-ins and the drivers need, nobody knows.
-But of those since Linux 5.1 (2019) only what is known to be of use and harmless is, and of prctl's
-options since Linux 6.16 none: programs know kernels without, and what a new one may hold nobody has
-looked at. One option (PR_FUTEX_HASH) takes a gigabyte of the kernel's own memory at once, and rules
-of Landlock as much.
+- Sockets of all families but IP, Unix and netlink, the only ones that a network namespace isolates.
+  ``AF_VSOCK``, for example, reaches the host of a virtual machine, and programs on the same
+  machine.
+- Keyrings, which belong to an account, not to a sandbox.
+- io_uring, which can create sockets past any filter; and the older asynchronous I/O, which has one
+  limit for the whole machine that a single program could use up.
+- User namespaces. Their creator has all capabilities inside, and so can attack much more of the
+  kernel. Bubblewrap can forbid them when run by an ordinary user, but not when run by root.
+- File leases, which block every process that opens the file. A file of the project may also be
+  opened by the farm.
+- Threads whose descriptor table is not that of their process: their files are found only by
+  examining every thread.
+- Filters of sockets (BPF) and of system calls. They are compiled to machine code, whose total size
+  is limited for the whole machine: if one program uses it up, no other sandbox gets its filter, and
+  none starts.
+- Watching files (inotify, fanotify, F_NOTIFY of fcntl). It works on read-only files, too, and
+  reveals what others on the machine execute. Its queues can be long, and are charged to no process.
+  Programs support systems without it, and poll.
+- New sessions. With autogroup (see sched(7)), each session gets the same share of the processors,
+  so a renderer could take several, also from the farm. setsid does nothing and reports success,
+  since programs abort when it fails.
+- Waiting for very many files (poll, select): each thread in such a call takes a page of kernel
+  memory per few files. Allowed are as many as programs can open by default.
+- Locks that belong to an open file (F_OFD_SETLK), which are counted nowhere. Kernels before 3.15 do
+  not have them either.
+- Extended attributes, since a filter cannot see the name of the attribute. Access control lists are
+  such attributes: on an in-memory file system, each takes up to 64 KiB that no process or control
+  group is charged for. Programs support file systems without attributes.
+- Others that a renderer does not need, and that have been used to attack kernels.
 
-A second filter for each machine refuses more, where no control group counts memory: what would hold
-memory that no look at a process finds. These are memory files, which can lie in the queue of a
-socket; message queues, larger semaphores and shared memory of System V, which belong to no process;
-pages lent to a pipe or a socket (vmsplice, splice, tee, sendfile), of which these hold a whole one
-for each byte that the kernel counts; and larger buffers of sockets. Programs know older kernels,
-which answer in the same way, and do without: they copy.
+Everything else is allowed, as nobody knows which system calls renderers, plug-ins and drivers need.
+The exceptions are system calls that were added since Linux 5.1 (2019), of which only those in a
+list are allowed, and all options of prctl that were added since Linux 6.16: programs support older
+kernels, and new calls have not been reviewed. A single option (PR_FUTEX_HASH) takes a gigabyte of
+kernel memory at once, and so do rules of Landlock.
 
-The filters are programs as `seccomp(2)` and bubblewrap's ``--seccomp`` take them. They lie beside
-this file, since bubblewrap reads them; ``python -m farm.confine.system_calls`` writes them.
+Where no control group counts memory, a second filter for each machine also refuses calls that
+allocate memory which cannot be found by examining processes: memory files, which can be hidden in
+the queue of a socket; message queues, large semaphore sets and shared memory of System V, which
+belong to no process; pages that are passed to a pipe or socket (vmsplice, splice, tee, sendfile),
+where a whole page may be kept for each byte that the kernel counts; and larger socket buffers. The
+errors are those of older kernels, with which programs fall back to copying.
+
+The filters are BPF programs as `seccomp(2)` and bubblewrap's ``--seccomp`` expect them. They are
+stored next to this file, from where bubblewrap reads them; ``python -m farm.confine.system_calls``
+writes them.
 """
 
 import ctypes
@@ -50,36 +60,36 @@ from pathlib import Path
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # linux/bpf_common.h
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT, _THIRD_ARGUMENT = 0, 4, 16, 24, 32
-"""Where they stand in ``struct seccomp_data`` (linux/seccomp.h) of a little-endian machine."""
+"""Offsets in ``struct seccomp_data`` (linux/seccomp.h) on a little-endian machine."""
 _UPPER_HALF = 4
-"""Further on stands the other half of an argument of 64 bits."""
+"""Offset of the upper half of a 64-bit argument, from the lower half."""
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000  # linux/seccomp.h
 _X32 = 0x40000000
-"""Numbers from here on are x86-64's second way to call the kernel, which nobody uses."""
-# linux/socket.h: Python names only those of the system that it was built on.
+"""System call numbers from here on belong to the x32 ABI, which nobody uses."""
+# linux/socket.h. Python defines only those of the system on which it was built.
 _FAMILIES = (1, 2, 10, 16)
-"""AF_UNIX, AF_INET, AF_INET6, AF_NETLINK: those that are the namespace's own."""
+"""AF_UNIX, AF_INET, AF_INET6, AF_NETLINK: the families that a network namespace isolates."""
 
 
 @dataclass(frozen=True)
 class _Calls:
-    """Numbers of one way to call the kernel (``linux/audit.h``, ``asm/unistd.h``).
+    """System call numbers of an architecture (``linux/audit.h``, ``asm/unistd.h``).
 
     Attributes:
-        sockets: socket and socketpair, with a family in the first argument and a protocol in the
-            third.
-        clone: the call, with flags in the first argument.
-        unshare: likewise.
-        leases: fcntl and the like, with what is wanted in the second argument.
-        polls: poll and the like, with the number of files in the second argument.
-        selects: select and the like, with that number in the first argument.
+        architecture: AUDIT_ARCH constant.
+        sockets: socket and socketpair; argument 1 is the family, argument 3 the protocol.
+        clone: argument 1 has the flags.
+        unshare: argument 1 has the flags.
+        leases: fcntl and its variants; argument 2 is the command.
+        polls: poll and its variants; argument 2 is the number of files.
+        selects: select and its variants; argument 1 is the number of files.
         session: setsid.
-        processes: prctl, with what is wanted in the first argument.
-        refused: those that always are, by name, in any order.
+        processes: prctl; argument 1 is the option.
+        refused: calls that are always refused, by name.
         attributes: setxattr, lsetxattr, fsetxattr.
-        uncounted: those that hold memory which belongs to no process, by name, in any order.
-        sized: shmget and semget, each with the size in the second argument.
-        options: setsockopt, with level and option in the second and third argument.
+        uncounted: calls that allocate memory which belongs to no process, by name.
+        sized: shmget and semget; argument 2 is the size.
+        options: setsockopt; arguments 2 and 3 are level and option.
     """
 
     architecture: int
@@ -97,20 +107,20 @@ class _Calls:
     sized: tuple[int, int]
     options: int
     others: int | None = None
-    """Numbers from this one on are refused."""
+    """If set, numbers from this one on are refused."""
 
 
 _FIRST_NEW = 424
-"""Numbers of calls from here on are the same everywhere."""
-# Without io_uring, and clone3, whose flags stand in memory, where a filter cannot look: programs
-# then take clone.
+"""System call numbers from here on are the same on all architectures."""
+# Without io_uring, and without clone3, whose flags are in memory, which a filter cannot read:
+# programs fall back to clone.
 _NEW = (
     *(424, 434, 437, 439),  # pidfd_send_signal, pidfd_open, openat2, faccessat2
     *(440, 441, 448, 449),  # process_madvise, epoll_pwait2, process_mrelease, futex_waitv
     *(450, 451, 452, 453),  # set_mempolicy_home_node, cachestat, fchmodat2, map_shadow_stack
     *(462, 464, 465, 466),  # mseal, getxattrat, listxattrat, removexattrat
 )
-"""Those that are allowed."""
+"""The new calls that are allowed."""
 _AMD64 = _Calls(
     architecture=0xC000003E,
     sockets=(41, 53),
@@ -158,8 +168,8 @@ _I386 = _Calls(
     session=66,
     processes=172,
     refused={
-        "old_select": 82,  # What it waits for stands in memory.
-        "socketcall": 102,  # Its family stands in memory, too.
+        "old_select": 82,  # Its arguments are in memory.
+        "socketcall": 102,  # The family is in memory, too.
         "io_setup": 245,
         "add_key": 286,
         "request_key": 287,
@@ -174,7 +184,7 @@ _I386 = _Calls(
     },
     attributes=(226, 227, 228),
     uncounted={
-        "ipc": 117,  # All calls of System V are parts of it.
+        "ipc": 117,  # All System V calls are subcalls of it.
         "memfd_create": 356,
         "msgget": 399,
         "vmsplice": 316,
@@ -221,32 +231,34 @@ _ARM64 = _Calls(
     options=208,
 )
 _SMALL_SEGMENT, _SMALL_SET = 16 * 1024, 16
-"""Bytes of shared memory, and semaphores, that a program may have at a time: enough to find another
-one of its kind. There can be 4096 and 32,000 of them, 64 MB and 40 MB of memory."""
+"""Maximum bytes of a shared memory segment, and semaphores of a set: enough to detect another
+instance of a program. There can be 4096 segments and 32,000 sets, which take 64 MB and 40 MB of
+memory."""
 _SOL_SOCKET, _SO_SNDBUF, _SO_RCVBUF = 1, 7, 8  # asm-generic/socket.h
 _SO_ATTACH = (26, 50, 51, 52)
-"""SO_ATTACH_FILTER, _BPF, _REUSEPORT_CBPF, _REUSEPORT_EBPF, from there."""
+"""SO_ATTACH_FILTER, _BPF, _REUSEPORT_CBPF, _REUSEPORT_EBPF (asm-generic/socket.h)."""
 _IPPROTO_MPTCP = 262  # linux/in.h
 _CLONE_FILES, _CLONE_THREAD, _CLONE_NEWUSER = 0x400, 0x10000, 0x10000000  # linux/sched.h
 _CLOSE_RANGE, _CLOSE_RANGE_UNSHARE = 436, 2  # linux/close_range.h
 _F_REFUSED = (37, 38, 1024, 1026)
 """F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_NOTIFY (linux/fcntl.h)."""
 _MOST_WAITED_FOR = 1024
-"""Files: as many as a program usually may have open, and as `select` of the C library knows."""
+"""Number of files: the usual limit of open files, and FD_SETSIZE of the C library."""
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2  # linux/prctl.h, linux/seccomp.h
 _PR_FIRST_NEW = 77
 _PR_NAMED = (0x53564D41, 0x59616D61, 0x41555856)
-"""PR_SET_VMA, PR_SET_PTRACER, PR_GET_AUXV: options that are no newer, whose numbers are words."""
+"""PR_SET_VMA, PR_SET_PTRACER, PR_GET_AUXV: older options with large numbers."""
 _MACHINES = {"x86_64": (_AMD64, _I386), "aarch64": (_ARM64,)}
 MACHINES = tuple(_MACHINES)
-"""Those that have a filter, as `platform.machine` calls them."""
+"""Machines with a filter, by the names of `platform.machine`."""
 
 
 def program(machine: str, watched: bool = False) -> bytes | None:
-    """Return the filter for a machine, as `platform.machine` calls it; None: there is none.
+    """Return the filter for a machine, as a BPF program; None if there is none.
 
     Parameters:
-        watched: memory is only looked at, and no control group counts it.
+        machine: name of `platform.machine`.
+        watched: for machines where no control group counts memory.
     """
     ways = _MACHINES.get(machine)
     if ways is None:
@@ -259,9 +271,10 @@ def program(machine: str, watched: bool = False) -> bytes | None:
 
 
 def filter_file(machine: str = "", watched: bool = False) -> Path | None:
-    """Return where the filter for a machine lies, this one by default; None: there is none.
+    """Return the path of the filter for a machine; None if there is none.
 
     Parameters:
+        machine: as for `program`; by default, this machine.
         watched: as for `program`.
     """
     machine = machine or platform.machine()
@@ -270,12 +283,12 @@ def filter_file(machine: str = "", watched: bool = False) -> Path | None:
 
 
 def can_filter() -> bool:
-    """Return whether this kernel knows such filters.
+    """Return whether this kernel supports seccomp filters.
 
-    Asked without starting anything, so that no want of processes can be taken for a "no".
+    Starts no process: if that failed for lack of processes, the answer would be wrong.
     """
     kernel = ctypes.CDLL(None, use_errno=True)
-    # Of no program, which a kernel that knows filters refuses for that (EFAULT).
+    # With a null pointer, which a kernel that supports filters refuses with EFAULT.
     if kernel.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, None, 0, 0) == 0:
         return True
     return ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS)
@@ -289,10 +302,10 @@ def _body(calls: _Calls, watched: bool) -> list[bytes]:
     lines += [_line(_AT_LEAST, _FIRST_NEW, 0, len(new)), *new]
     uncounted = calls.uncounted.values() if watched else ()
     for number in (*calls.refused.values(), *uncounted):
-        # As a kernel without it answers: programs then do without.
+        # The error of a kernel without the call, which programs handle.
         lines += [_line(_EQUAL, number, 0, 1), _refuse(errno.ENOSYS)]
     for number in calls.attributes:
-        # As a file system without them answers: who copies files then goes on without a word.
+        # The error of a file system without attributes: programs that copy files ignore it.
         lines += [_line(_EQUAL, number, 0, 1), _refuse(errno.ENOTSUP)]
     lines += [_line(_EQUAL, calls.session, 0, 1), _refuse(0)]
     lines += _threads_and_namespaces(calls)
@@ -301,7 +314,7 @@ def _body(calls: _Calls, watched: bool) -> list[bytes]:
     if watched:
         lines += _no_more_memory(calls)
     families = [
-        # What it queues stands in no list of connections, so that nobody could count it.
+        # Data queued by MPTCP is in no table of connections, so it could not be counted.
         _line(_LOAD, _THIRD_ARGUMENT),
         *(_line(_EQUAL, _IPPROTO_MPTCP, 0, 1), _refuse(errno.EPROTONOSUPPORT)),
         _line(_LOAD, _FIRST_ARGUMENT),
@@ -330,10 +343,10 @@ def _what_is_wanted_of_files(calls: _Calls) -> list[bytes]:
 
 
 def _threads_and_namespaces(calls: _Calls) -> list[bytes]:
-    """Refuse user namespaces, and threads that do not share the descriptors of their process.
+    """Refuse user namespaces, and threads that do not share their process's descriptor table.
 
-    And processes that share them with another, whose locks outlive them under a number that is
-    nobody's.
+    Also refuse processes that share the descriptor table of another one: their locks outlive them,
+    and then belong to the id of a process that no longer exists.
     """
     alone = [
         *(_line(_ANY_BIT, _CLONE_THREAD, 0, 2), _line(_ANY_BIT, _CLONE_FILES, 2, 0)),
@@ -356,7 +369,7 @@ def _new_calls() -> list[bytes]:
     lines = []
     for number in _NEW:
         lines += [_line(_EQUAL, number, 0, 1), _line(_RETURN, _ALLOW)]
-    # As older kernels answer, which have close_range without threads of descriptors of their own.
+    # The error of older kernels, where close_range does not have CLOSE_RANGE_UNSHARE.
     asked = [
         _line(_LOAD, _THIRD_ARGUMENT),
         *(_line(_ANY_BIT, _CLOSE_RANGE_UNSHARE, 0, 1), _refuse(errno.EINVAL)),
@@ -367,7 +380,7 @@ def _new_calls() -> list[bytes]:
 
 
 def _no_filters_and_no_new_options(calls: _Calls) -> list[bytes]:
-    # As kernels answer that know none of these.
+    # The errors of kernels that support none of these.
     named = [_line(_EQUAL, each, len(_PR_NAMED) - at) for at, each in enumerate(_PR_NAMED)]
     asked = [
         _line(_LOAD, _FIRST_ARGUMENT),
@@ -390,14 +403,14 @@ def _no_filters_and_no_new_options(calls: _Calls) -> list[bytes]:
 def _no_more_memory(calls: _Calls) -> list[bytes]:
     lines = []
     for number, most in zip(calls.sized, (_SMALL_SEGMENT, _SMALL_SET), strict=True):
-        # As where the system's own limit is so small.
+        # The error where the system's own limit is that small.
         asked = [
             *(_line(_LOAD, _SECOND_ARGUMENT + _UPPER_HALF), _line(_EQUAL, 0, 0, 2)),
             *(_line(_LOAD, _SECOND_ARGUMENT), _line(_AT_LEAST, most + 1, 0, 1)),
             *(_refuse(errno.EINVAL), _line(_RETURN, _ALLOW)),
         ]
         lines += [_line(_EQUAL, number, 0, len(asked)), *asked]
-    # Nothing happens, and that is no error: the kernel, too, gives no more than it has.
+    # Does nothing and reports success: the kernel may also set a smaller size than requested.
     asked = [
         *(_line(_LOAD, _SECOND_ARGUMENT), _line(_EQUAL, _SOL_SOCKET, 0, 4)),
         *(_line(_LOAD, _THIRD_ARGUMENT), _line(_EQUAL, _SO_SNDBUF, 1, 0)),

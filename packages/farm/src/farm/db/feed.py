@@ -1,8 +1,9 @@
 """The change feed, the runners' log, and the farm's identity.
 
-The feed has one line for each job and one for each of its results. What changes again gets a new
-line, and its old one goes in the same transaction: a reader that has not come to the old one finds
-the new one further on, and the feed does not grow with what happens, only with what there is.
+The feed has one row for each job and one for each of its results. When a job or result changes
+again, it gets a new row, and the old one is deleted in the same transaction. A reader that has not
+reached the old row finds the new one later, and the size of the feed depends on the number of jobs
+and results, not on that of the changes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,12 +36,12 @@ def ensure_farm_id(connection: Connection) -> None:
 
 
 def job_changed(connection: Connection, account_id: str, job_id: str) -> None:
-    """Tell the feed that a job is not as it was."""
+    """Record a change of a job."""
     jobs_changed(connection, account_id, [job_id])
 
 
 def jobs_changed(connection: Connection, account_id: str, job_ids: Iterable[str]) -> None:
-    """Tell the feed that jobs, one or more, are not as they were."""
+    """Record changes of jobs of one account."""
     ids = list(dict.fromkeys(job_ids))
     if ids:
         _DROP_JOB.run_all(connection, [{"of_job": job_id} for job_id in ids])
@@ -50,7 +51,7 @@ def jobs_changed(connection: Connection, account_id: str, job_ids: Iterable[str]
 def outputs_changed(
     connection: Connection, account_id: str, job_id: str, paths: Sequence[str]
 ) -> None:
-    """Tell the feed of result files that are new or gone, and that their job is not as it was."""
+    """Record result files that were added or removed, and a change of their job."""
     distinct = list(dict.fromkeys(paths))
     if distinct:
         paths_given = dialect_of(connection).texts(distinct)
@@ -67,7 +68,7 @@ _DROP_JOB = Prepared(delete(changes).where(_OF_JOB, changes.c.output_path.is_(No
 
 
 def _drop_outputs(dialect: Any) -> Prepared:
-    is_output = changes.c.output_path.is_not(None)  # As the index says.
+    is_output = changes.c.output_path.is_not(None)  # The condition of the partial index.
     given = select(dialect.given("of_paths"))
     return Prepared(delete(changes).where(_OF_JOB, is_output, changes.c.output_path.in_(given)))
 
@@ -99,9 +100,9 @@ def newest_of_all(connection: Connection) -> int:
 
 
 def lines_of_needed(connection: Connection, job_id: str) -> list[int]:
-    """Return the numbers of the lines of the jobs that a job waits for, sorted.
+    """Return the feed ids of the jobs that a job depends on, sorted.
 
-    Others than before: one of them, or its results, may not be as they were.
+    If they differ from an earlier answer, one of these jobs, or its results, may have changed.
     """
     rows = connection.execute(
         select(changes.c.id)
@@ -113,13 +114,13 @@ def lines_of_needed(connection: Connection, job_id: str) -> list[int]:
 
 
 def after(connection: Connection, account_id: str, cursor: int, most: int = _PAGE) -> Changes:
-    """Return what happened after ``cursor``: one page, `Changes.more` when there are others.
+    """Return the changes after ``cursor``: one page; `Changes.more` if there are further pages.
 
     Parameters:
-        most: lines of a page.
+        most: number of rows per page.
     """
     rows = connection.execute(
-        # Of `outputs` nothing but NULLs where the file is gone.
+        # The columns of `outputs` are NULL if the file is gone.
         select(
             changes.c.id,
             changes.c.job_id,
@@ -141,7 +142,7 @@ def after(connection: Connection, account_id: str, cursor: int, most: int = _PAG
     ).all()
     jobs = job_table.by_ids(connection, {row.job_id for row in rows}) if rows else []
     submissions = {job.id: job.submission_id for job in jobs}
-    # Each file once, where it was written last: another job may have written the same path.
+    # In the order of the newest changes: another job may have written the same path.
     files: dict[tuple[str, str], Output | GoneOutput] = {}
     for row in rows:
         if row.output_path is None:
@@ -166,7 +167,7 @@ def after(connection: Connection, account_id: str, cursor: int, most: int = _PAG
 
 
 def add_log(connection: Connection, job_id: str, claim_id: str, start: int, text: str) -> None:
-    """Keep a piece of a claim's log; a piece that is there already is left alone."""
+    """Append a piece to a claim's log, unless it is already stored."""
     there = connection.execute(
         select(log_chunks.c.id).where(
             log_chunks.c.claim_id == claim_id, log_chunks.c.start == start
@@ -179,7 +180,7 @@ def add_log(connection: Connection, job_id: str, claim_id: str, start: int, text
 
 
 def log_end(connection: Connection, claim_id: str) -> int:
-    """Return where the next piece of a claim's log begins; 0 before the first one."""
+    """Return the offset of the next piece of a claim's log, in characters; 0 for the first one."""
     last = connection.execute(
         select(log_chunks.c.start, log_chunks.c.text)
         .where(log_chunks.c.claim_id == claim_id)
@@ -193,14 +194,14 @@ def log_end(connection: Connection, claim_id: str) -> int:
 def read_log(
     connection: Connection, job_id: str, cursor: int, claim_id: str | None = None
 ) -> JobLog:
-    """Return the next page of a job's log after ``cursor``, of one claim if it is given."""
+    """Return the next page of a job's log after ``cursor``, or of a single claim's log."""
     query = select(log_chunks.c.id, log_chunks.c.text).where(log_chunks.c.job_id == job_id)
     if claim_id is not None:
         query = query.where(log_chunks.c.claim_id == claim_id)
     texts: list[str] = []
     size = 0
     while size < LOG_PAGE and len(texts) < _PAGE:
-        # A few at a time: each may have a million characters.
+        # Only a few rows at a time: each may have a million characters.
         rows = connection.execute(
             query.where(log_chunks.c.id > cursor).order_by(log_chunks.c.id).limit(_LOG_PIECES)
         ).all()
@@ -213,10 +214,10 @@ def read_log(
 
 
 LOG_PAGE = 2_000_000
-"""Characters after which a page of a log ends; it has as many more as a few pieces have."""
+"""A page of a log ends after this many characters; it may be a few pieces longer."""
 _LOG_PIECES = 4
 
 
 def log_line(now: datetime, text: str) -> str:
-    """Return a line of the farm's own in a job's log."""
+    """Format a message of the farm itself for a job's log."""
     return f"{now:%Y-%m-%d %H:%M:%S} farm: {text}\n"

@@ -1,8 +1,8 @@
-"""Opening a farm's database, for the server and for the commands beside it.
+"""Opens a farm's database, for the server and for administration commands.
 
-Only the server and ``farm migrate`` make a database or change its tables, and both own the data
-folder while they do. A data folder remembers which database is its own, so that a forgotten
-FARM_DATABASE_URL does not open an empty farm beside the blobs of a full one.
+Only the server and ``farm migrate`` create a database or change its tables, and both lock the data
+folder meanwhile. A data folder records which database belongs to it, so that a farm with blobs is
+not opened with an empty database because FARM_DATABASE_URL was forgotten.
 """
 
 from collections.abc import Iterator
@@ -20,20 +20,21 @@ from farm.errors import CannotOpenDatabaseError
 
 
 def open_database(data_dir: Path, url: str | None) -> Database:
-    """Open the farm's database, made and migrated where needed; see `connect` and `adopt`."""
+    """Open the farm's database; create or migrate it if necessary. See `connect` and `adopt`."""
     database = connect(data_dir, url)
     adopt(database, data_dir)
     return database
 
 
 def open_existing(data_dir: Path, url: str | None) -> Database:
-    """Open the database of an existing farm; nothing is created, and no table changed.
+    """Open the database of an existing farm, without creating or changing anything.
 
     Parameters:
-        url: as of `connect`.
+        url: as for `connect`.
 
     Raises:
-        CannotOpenDatabaseError: as of `connect`; or there is no farm, or one of another version.
+        CannotOpenDatabaseError: as for `connect`; or there is no farm, or its tables are of another
+            version.
     """
     memory = Memory.read(data_dir)
     if url is None and memory is None and not (data_dir / SQLITE_FILE).exists():
@@ -55,21 +56,22 @@ def open_existing(data_dir: Path, url: str | None) -> Database:
 
 
 def connect(data_dir: Path, url: str | None) -> Database:
-    """Return the database of a data folder, before anything is read or changed.
+    """Connect to the database of a data folder, without reading or changing any table.
 
     Parameters:
         url: ``postgresql://...``; None: the SQLite file of the data folder.
 
     Raises:
-        CannotOpenDatabaseError: not such an address, the driver is missing, no answer, or the
-            folder belongs to another kind of database.
+        CannotOpenDatabaseError: invalid URL, driver not installed, no connection, or the folder
+            belongs to a database of the other kind.
     """
     parsed = None if url is None else _parsed(url)
     memory = Memory.read(data_dir)
     if memory is not None:
         _check_kind(data_dir, memory, parsed)
     elif parsed is None and not (data_dir / SQLITE_FILE).exists() and (data_dir / BLOBS).exists():
-        # Of a time when folders did not remember: with SQLite, its file is there before blobs are.
+        # A folder from before databases were recorded. With SQLite, its file is older than any
+        # blob.
         raise CannotOpenDatabaseError(
             f"{data_dir} holds the files of a farm, but no {SQLITE_FILE}: set FARM_DATABASE_URL to"
             f" its database, or restore {SQLITE_FILE} from a backup."
@@ -84,18 +86,18 @@ def connect(data_dir: Path, url: str | None) -> Database:
             "install render-farm[postgres]."
         ) from error
     with _closed_on_error(database):
-        database.version()  # Does it answer?
+        database.version()  # Fails without a connection.
     return database
 
 
 def adopt(database: Database, data_dir: Path, *, new_folder: bool = True) -> None:
-    """Create or migrate the tables, and record the database in the folder. Closed on an error.
+    """Create or migrate the tables, and record the database in the folder. On an error, close it.
 
     Parameters:
-        new_folder: whether the folder may be a new one of a farm that has files already.
+        new_folder: accept a new folder for a farm that already has files.
 
     Raises:
-        CannotOpenDatabaseError: no answer, a newer version, or another farm's database.
+        CannotOpenDatabaseError: no connection, a newer version, or another farm's database.
     """
     memory = Memory.read(data_dir)
     with _closed_on_error(database):
@@ -120,7 +122,7 @@ def adopt(database: Database, data_dir: Path, *, new_folder: bool = True) -> Non
             feed.ensure_farm_id(connection)
             farm_id = feed.farm_id(connection)
             for table in metadata.sorted_tables:
-                connection.execute(select(*table.columns).limit(0))  # Is it complete?
+                connection.execute(select(*table.columns).limit(0))  # Fails if a column is missing.
         assert farm_id is not None
         _memory_of(database, farm_id).write(data_dir)
 
@@ -150,7 +152,7 @@ def _parsed(url: str) -> URL:
             return parsed
     except ArgumentError:
         pass
-    # Not repeated in the message: it may hold a password.
+    # Not included in the message: it may contain a password.
     raise CannotOpenDatabaseError(
         "FARM_DATABASE_URL must be like postgresql://user@host:5432/farm; "
         "leave it out to use the SQLite file of the data folder."
@@ -181,7 +183,7 @@ def _check_kind(data_dir: Path, memory: Memory, url: URL | None) -> None:
 
 
 def _refuse_lost(database: Database, data_dir: Path, memory: Memory | None) -> None:
-    """Refuse an empty database for a folder with a farm: it would be a second one."""
+    """Refuse an empty database for the folder of an existing farm."""
     if memory is not None:
         raise CannotOpenDatabaseError(_lost(data_dir, memory))
     if (data_dir / BLOBS).exists():
@@ -227,7 +229,7 @@ def _refuse_newer(database: Database, version: str) -> None:
 
 
 def _refuse_strange_folder(database: Database, data_dir: Path) -> None:
-    """Refuse a new folder for a farm whose files must be somewhere else."""
+    """Refuse a new folder for a farm whose files must be in another one."""
     with database.read() as connection:
         if not files.any_blob(connection):
             return

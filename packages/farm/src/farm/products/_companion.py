@@ -1,4 +1,4 @@
-"""What stands in ``<operation>.farm.yaml``: what OpenJD has no field for."""
+"""The content of ``<operation>.farm.yaml``: everything that OpenJD has no field for."""
 
 import re
 import string
@@ -17,18 +17,18 @@ from farm.products._scenes import SceneFormat
 from farm.products._strict import Strict
 
 Name = Annotated[str, Field(pattern=r"\A[a-z][a-z0-9_]*\z", max_length=100)]
-"""Of a documented parameter, or of an operation."""
+"""The name of a documented parameter, or of an operation."""
 Filled = Annotated[str, Field(pattern=r"\A[A-Z][A-Za-z0-9]*\z", max_length=100)]
-"""A name that the runner, or a scene's module, fills in."""
+"""The name of a value that the runner, or the scene module, provides."""
 Message = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 
 
 class TextRule(Strict):
-    """What a text must look like.
+    """The required form of a text.
 
     Attributes:
-        pattern: that the whole text must match.
-        message: what to write, for a text that does not.
+        pattern: must match the whole text.
+        message: tells the user what to write, if it does not match.
     """
 
     pattern: re.Pattern[str]
@@ -36,11 +36,11 @@ class TextRule(Strict):
 
 
 class Maximum(Strict):
-    """The largest number of a parameter, by the value of another one.
+    """The maximum of a parameter, depending on the value of another one.
 
     Attributes:
-        of: the other one.
-        is_: its value -> the largest number.
+        of: the other parameter.
+        is_: its value -> the maximum.
     """
 
     of: Name
@@ -51,8 +51,8 @@ class ParametersWithReason(Strict):
     """Parameters that share a reason.
 
     Attributes:
-        names: of parameters.
-        because: goes on after a parameter's name.
+        names: names of the parameters.
+        because: the reason; it follows a parameter's name in a message.
     """
 
     names: list[Name]
@@ -63,7 +63,8 @@ class Outputs(Strict):
     """How files are named: ``<prefix><frame><.extension>``.
 
     Attributes:
-        prefix, format: parameters.
+        prefix: parameter with the beginning of the name.
+        format: parameter with the file format.
         extensions: value of ``format`` -> extension, without the dot.
     """
 
@@ -76,8 +77,9 @@ class LineWithMessage(Strict):
     """A line of output, and what it means for the job's owner.
 
     Attributes:
-        marker: finds the line.
-        message: what to tell; ``{name}`` is what the expression's group of that name found.
+        marker: regular expression that finds the line.
+        message: message to the user; ``{name}`` is replaced by the match of the group of that
+            name.
     """
 
     marker: re.Pattern[str]
@@ -90,11 +92,11 @@ class LineWithMessage(Strict):
 
 
 class NoLicence(Strict):
-    """How a renderer says that it got no licence: not a failure, the job tries again later.
+    """How to recognise that a renderer got no licence. No failure: the job is retried later.
 
     Attributes:
-        markers: find the line.
-        exit_codes: that mean it.
+        markers: regular expressions that find the line of output.
+        exit_codes: exit codes with this meaning.
     """
 
     markers: list[re.Pattern[str]]
@@ -102,11 +104,13 @@ class NoLicence(Strict):
 
 
 class Failures(Strict):
-    """How a renderer's output tells what went wrong.
+    """How to recognise failures.
 
     Attributes:
-        markers: find a line that condemns the claim, whatever the exit code says.
-        hopeless: lines after which trying again cannot help.
+        markers: regular expressions for lines of output that fail the claim, whatever the exit
+            code.
+        hopeless: lines after which retrying is pointless.
+        no_licence: see there.
     """
 
     markers: list[re.Pattern[str]]
@@ -115,26 +119,26 @@ class Failures(Strict):
 
 
 class Wait(Strict):
-    """``seconds``, and the parameter with which a job may set its own."""
+    """A time-out in ``seconds``, and the parameter by which a job can override it."""
 
     seconds: float = Field(gt=0)
     parameter: Name
 
 
 class Timeouts(Strict):
-    """How long one frame may take, and how long the renderer may print nothing."""
+    """The longest time for one frame, and without any output of the renderer."""
 
     frame: Wait
     silence: Wait
 
 
 class PlugInNeeds(Strict):
-    """What the renderer may use as well when a job has a plug-in.
+    """What the renderer of a job with a plug-in may additionally access.
 
     Attributes:
-        licences: it reaches its licence servers.
-        folders: variables that name folders which it reads.
-        program: product of which it is the program, on the same machine.
+        licences: the plug-in's licence servers.
+        folders: environment variables with folders that the plug-in reads.
+        program: product whose program, on the same machine, belongs to the plug-in.
     """
 
     licences: bool
@@ -143,15 +147,15 @@ class PlugInNeeds(Strict):
 
 
 class Sandbox(Strict):
-    """What a renderer may use beside the job's own folders.
+    """What a renderer may access beside the job's own folders.
 
     Attributes:
-        licences: it reaches the licence servers that the studio's file names.
-        visible: paths, and variables that name some.
-        trial: arguments with which the program succeeds, without a scene, inside the sandbox if it
-            does outside.
-        python: the farm's own Python runs inside; by default where the program is driven.
-        plugins: by code.
+        licences: the licence servers that are listed in the studio's file.
+        visible: paths, or environment variables that contain paths.
+        trial: arguments for a trial without a scene: if the program succeeds with them outside the
+            sandbox, it must succeed inside.
+        python: the farm's own Python runs inside; by default, if there is a part ``drive``.
+        plugins: by the plug-in's code.
     """
 
     licences: bool
@@ -162,20 +166,20 @@ class Sandbox(Strict):
 
 
 class IfSet(Strict):
-    """Arguments that are left out when a parameter in them is not set."""
+    """Arguments that are omitted if a parameter in them is not set."""
 
     optional: tuple[str, ...]
 
 
 class IfParameterSet(Strict):
-    """Arguments that are left out when the parameter ``when`` is not set."""
+    """Arguments that are omitted if the parameter ``when`` is not set."""
 
     when: Name
     use: tuple[str, ...]
 
 
 class LinesOfOutput(Strict):
-    """Expressions for the program's lines; see `farm.products._drive.Lines`."""
+    """Regular expressions for the program's output; see `farm.products._drive.Lines`."""
 
     started: re.Pattern[str] | None = None
     written: re.Pattern[str] | None = None
@@ -192,7 +196,7 @@ class LinesOfOutput(Strict):
 
 
 class Driving(Strict):
-    """How a program without Python is driven; see `farm.products._drive.Drive`."""
+    """How to run a program that has only a command line; see `farm.products._drive.Drive`."""
 
     command: list[str | IfSet | IfParameterSet]
     writes: tuple[str, ...]
@@ -205,7 +209,7 @@ class Driving(Strict):
     folders: bool = False
 
     def texts(self) -> list[str]:
-        """Return all texts in which ``{names}`` are filled in, but those of ``writes``."""
+        """Return all texts with ``{names}`` to replace, except those of ``writes``."""
         found: list[str] = list(self.environment.values())
         for item in self.command:
             match item:
@@ -301,7 +305,7 @@ class Companion(Strict):
         return self
 
     def names(self) -> dict[str, Iterable[str]]:
-        """Return the parameters that each field speaks of."""
+        """Return the names of the parameters that each field refers to."""
         outputs = [self.outputs.prefix, self.outputs.format] if self.outputs else []
         drive = self.drive
         return {
@@ -332,7 +336,7 @@ class Companion(Strict):
 
 
 def placeholders(text: str) -> list[str]:
-    """Return the ``{names}`` in a text."""
+    """Return the names in the ``{placeholders}`` of a text."""
     return [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
 
 

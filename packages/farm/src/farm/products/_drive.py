@@ -1,9 +1,9 @@
-"""How to drive a program of which only the command line is known. Pure: data in, data out.
+"""How to run a program that has only a command line. Pure: data in, data out.
 
-The part ``drive`` of ``<app>_<operation>.farm.yaml`` says what `Drive` holds. For a claim it
-becomes the orders for ``shared/drive.py``, which starts the program, reads its lines and gives
-each frame's files the documented name. A program is started once for each run of evenly spaced
-frames: that is what all of them understand.
+`Drive` holds the part ``drive`` of ``<operation>.farm.yaml``. For each claim, it is converted to
+the orders for ``shared/drive.py``, which starts the program, parses its output and gives each
+frame's files their documented names. The program is started once per run of evenly spaced frames,
+which all such programs support.
 """
 
 import string
@@ -19,10 +19,10 @@ from farm.products.shared.farm_orders import Orders
 
 _MOST_DIGITS = 12
 _UNSET = ("", "0", "0.0", "false")
-"""Values with which a job leaves something to the scene."""
+"""Values that mean "not set": the scene's own setting is used."""
 
 RUN_FIELDS = frozenset({"first", "last", "step", "count", "extension"})
-"""What is filled in for a run of frames, beside all parameters."""
+"""Placeholders for a run of frames, beside all parameters."""
 RUNNER_FIELDS = frozenset(
     {
         *("Python", "Scripts", "Shared", "RendererKind", "Renderer", "Plugins", "SceneFile"),
@@ -30,20 +30,20 @@ RUNNER_FIELDS = frozenset(
         *("Sandbox", "Whole", "FrameRange", "FrameCount"),
     }
 )
-"""What every runner fills in; see `farm.runner.claim.parameters`."""
+"""Placeholders that every runner replaces; see `farm.runner.claim.parameters`."""
 WRITTEN_FIELDS = frozenset({"number", "printf", "digits", "extension"})
-"""What is filled in for the name of a file."""
+"""Placeholders in the name of a file."""
 
 
 @dataclass(frozen=True)
 class Argument:
-    """Some arguments that belong together.
+    """Arguments that belong together.
 
     Attributes:
-        texts: with ``{names}`` of parameters, of the run's ``{first}``, ``{last}``, ``{step}``
-            and ``{count}``, and ``{extension}`` of the files.
-        optional: left out as a whole when a parameter in them is not set.
-        when: parameter that must be set; "" for none.
+        texts: may contain placeholders: names of parameters, ``{first}``, ``{last}``, ``{step}``
+            and ``{count}`` of the run, and ``{extension}`` of the files.
+        optional: all are omitted if a parameter in them is not set.
+        when: parameter without which all are omitted; "" for none.
     """
 
     texts: tuple[str, ...]
@@ -53,14 +53,15 @@ class Argument:
 
 @dataclass(frozen=True)
 class Lines:
-    """Expressions for the program's lines of output; "" when it prints no such line.
+    """Regular expressions for the program's output; "" if it prints no such line.
 
     Attributes:
-        started: a frame begins; the group ``frame`` is its number.
-        written: a frame's files are complete; its number likewise, or else it is the one begun.
-        writing: some file is being written, nobody knows of which frame: of all frames whose file
-            is there, only the last one may be incomplete.
-        progress: the group ``percent`` tells how far a frame is.
+        started: a frame was started; the group ``frame`` is its number.
+        written: the files of a frame are complete; without a group ``frame``, it is the one that
+            was started last.
+        writing: a file is being written, but the line does not contain its frame. Of all frames
+            whose file exists, only the last one may be incomplete.
+        progress: the group ``percent`` is the progress of the current frame.
     """
 
     started: str = ""
@@ -74,18 +75,19 @@ class Drive:
     """One program's command line, output and files.
 
     Attributes:
-        command: after the program itself.
-        writes: names that a frame's file may have as the program makes it, below the partial
-            folder: with ``{number}`` as in Blender or ``{printf}`` as in C, both of four digits,
-            or ``{digits}`` of any number of digits, as the scene says; () when a module for the
-            product's scenes tells them.
-        stems: what other files of a frame begin with -> parameter with the prefix that they get.
-        size: parameters with width and height in pixels, () when there are none.
-        environment: variables of the program, beside the few harmless ones.
-        words: parameter -> its values as the program spells them.
-        folders: the program may put a frame's files, as a whole, into folders of several cameras
-            or layers; then each of these must have one.
-        setup: shell script beside the program that must be sourced first, where it exists.
+        command: arguments of the program.
+        writes: possible names of a frame's file as written by the program, relative to the partial
+            folder. ``{number}`` is the frame as in Blender, ``{printf}`` as in C, both with four
+            digits; ``{digits}`` with any number of digits, since the scene determines it. () if the
+            scene module provides the names.
+        lines: how to parse the output.
+        stems: prefix of additional files of a frame -> parameter with the prefix that replaces it.
+        size: parameters with width and height in pixels; () if there are none.
+        environment: additional environment variables of the program.
+        words: parameter -> value -> how the program spells it.
+        folders: the program may write a set of the frame's files into a folder for each camera or
+            layer; a frame is complete if all of these folders have it.
+        setup: shell script next to the program that is sourced first, if it exists.
     """
 
     command: tuple[Argument, ...]
@@ -110,12 +112,12 @@ class Drive:
         """Return the orders for ``shared/drive.py``.
 
         Parameters:
-            values: all parameters as texts, those that the runner fills as well.
-            frames: ascending.
-            names: the files of each frame, relative to the output folder.
-            extension: of the files.
-            found: what the scene itself says, where only it knows.
-            copy: a file, and where the program finds a copy of it.
+            values: all parameters as texts, including those that the runner provides.
+            frames: frame numbers, ascending.
+            names: paths of each frame's files, relative to the output folder.
+            extension: extension of the files.
+            found: the answer of the scene module, if there is one.
+            copy: a file, and the path of the copy that is made of it for the program.
         """
         if found is not None:
             values = {**values, "SceneFile": str(found.scene), **found.values}
@@ -186,7 +188,7 @@ class Drive:
 
 
 def drive_of(notes: Driving) -> Drive:
-    """Return what a companion's ``drive`` says."""
+    """Convert the part ``drive`` of a companion."""
     lines = {name: pattern.pattern for name, pattern in notes.lines if pattern is not None}
     return Drive(
         command=tuple(map(_argument, notes.command)),
@@ -210,7 +212,7 @@ def _argument(item: str | IfSet | IfParameterSet) -> Argument:
 
 
 def _digits(frame: int) -> list[str]:
-    """Return a frame's number with each number of digits, whether or not a sign is one."""
+    """Return a frame number padded to each width, with the sign counted as a digit and not."""
     return [
         numbered("#" * count, frame, signed_digits=signed)
         for signed in (False, True)

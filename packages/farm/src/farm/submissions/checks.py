@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a submission, and the jobs of a correct one."""
+"""Checks a submission, and returns its jobs with everything that their rows need."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -55,27 +55,27 @@ from farm.submissions.scene_version import saved_too_new
 from farm.submissions.sequences import Looks, Maker, TooManyNamesError, missing_images
 
 MAX_SUBMISSION_FRAMES = 5_000_000
-"""Most frames of all jobs of a submission."""
+"""Maximum number of frames of all jobs of a submission."""
 
 MAX_SUBMISSION_RANGES = 20_000
-"""Most separate ranges of these."""
+"""Maximum number of separate ranges of frames in a submission."""
 
 MAX_SUBMISSION_NAMES = 1_500_000
-"""Limit of file names examined for its sequences: more than a sequence of a million images has."""
+"""Limit of file names to examine for image sequences: enough for a million images."""
 MAX_SUBMISSION_PIECES = 400_000
-"""Limit of parts examined to find these: interleaved ranges are many."""
+"""Limit of range parts to examine: interleaved ranges have many."""
 
 MAX_SUBMISSION_DEPENDENCIES = 10_000
-"""Most dependencies of these, and as often they may use results of an earlier job."""
+"""Maximum number of dependencies in a submission, and of uses of earlier jobs' results."""
 
 _MOST_HINTS = 3
-"""Limit of jobs for whose missing images a similar name is searched."""
+"""Number of jobs for whose missing images similar names are searched."""
 
 MOST_FOLDER_BYTES = MAX_PATH_BYTES - MAX_SEGMENT_BYTES - 1
-"""Of an output folder: a name of any length goes in."""
+"""Maximum length of an output folder: leaves room for the longest name of a file."""
 
 _MOST_RANGES = 100
-"""Limit of frame ranges that two jobs share, to name a few of them."""
+"""Limit of common frame ranges of two jobs, of which a few are named in the message."""
 
 _NOT_THERE = (
     "'{}' is neither among the files to upload nor on the farm; "
@@ -85,7 +85,19 @@ _NOT_THERE = (
 
 @dataclass(slots=True)
 class CheckedJob:
-    """A job that was checked, with all that its rows need."""
+    """A checked job, with everything that its rows need.
+
+    Attributes:
+        scene: canonical remote path of the scene; "" if it is invalid, or a sequence is.
+        version: version of the program; "" if there is none.
+        template: None for an unknown operation.
+        machine: None if no machine type is suitable.
+        names: names of the frames' files; None if they are unknown before rendering.
+        sequence: the image sequence that the job reads; None if it reads a scene.
+        images: numbers of the images that it needs.
+        pieces: how many range parts were examined.
+        uses: the earlier jobs' results that it uses.
+    """
 
     spec: JobSpec
     scene: str = ""
@@ -112,7 +124,8 @@ def check_jobs(
 ) -> list[CheckedJob]:
     """Return the jobs of a submission, ready to be stored.
 
-    Raises InvalidRequestError with all that is wrong, by field.
+    Raises:
+        InvalidRequestError: contains all errors, by field.
     """
     errors: dict[str, list[str]] = {}
     try:
@@ -155,7 +168,7 @@ def check_jobs(
         frames += len(result.frames)
         pieces += result.pieces
         if frames > MAX_SUBMISSION_FRAMES or pieces > MAX_SUBMISSION_PIECES:
-            break  # The others would only take time.
+            break  # Checking more jobs would only take time.
     _check_size(checked, errors)
     _check_graph(spec.jobs, errors)
     if "jobs" not in errors:
@@ -167,7 +180,7 @@ def check_jobs(
 
 
 def _named_files(job: CheckedJob) -> dict[str, str]:
-    """Return the files of the project that a job's parameters name, by parameter."""
+    """Return the paths of files in a job's parameters, by parameter."""
     parameters = job.template.parameters if job.template else ()
     named = {each.name: job.parameters.get(each.name) for each in parameters if each.type == "path"}
     return {name: str(path) for name, path in named.items() if path}
@@ -367,7 +380,7 @@ def _check_graph(jobs: Sequence[JobSpec], errors: dict[str, list[str]]) -> None:
 
 
 def _check_overlap(checked: Sequence[CheckedJob], errors: dict[str, list[str]]) -> None:
-    # Two jobs of one submission share the results folder; one would silently replace the other.
+    # The jobs of a submission share a results folder: one would silently overwrite the other.
     known = [
         Written(job.names, job.frames) if job.names is not None and job.frames else None
         for job in checked

@@ -1,14 +1,14 @@
-"""Do the scenes of a submission have their files? As FARM_MISSING_FILES says.
+"""Searches the scenes of a submission for files that are missing, according to FARM_MISSING_FILES.
 
-======  ============================================================================
-refuse  a submission that lacks a file is refused; waits for the answer
-warn    it is accepted at once; its jobs are warned as soon as the answer is there
-off     nobody looks
-======  ============================================================================
+======  ==============================================================================
+refuse  the submission waits for the result, and is refused if a file is missing
+warn    the submission is accepted at once; its jobs get warnings when the result is known
+off     nothing is searched
+======  ==============================================================================
 
-Looking takes a process and 0.3 seconds, or minutes: more than a first frame should wait for. What
-is found is a hint (see `farm.scenes.blend_assets`), so nothing is refused unless the farm is told
-to. A scene that cannot be looked through is never refused for that.
+A search takes a process and from 0.3 seconds to minutes, which is too long to delay the first
+frame. Its result is only a hint (see `farm.scenes.blend_assets`), so by default nothing is refused.
+A scene that cannot be read is never refused for that reason.
 """
 
 import threading
@@ -41,31 +41,31 @@ from farm.submissions.project_files import ProjectFiles
 Mode = Literal["refuse", "warn", "off"]
 
 MOST_NAMED = 10
-"""So many missing files the warnings of a job name; the others only count."""
+"""Number of missing files that a job's warnings name; the others are counted."""
 
 LONGEST_WAIT = 45.0
-"""Seconds that a submission waits for an answer where it may be refused; its sender waits for a
-minute. The answer is kept for when it is sent again."""
+"""Seconds that a submission waits for a result if it may be refused; its client waits for a minute.
+The result is kept, in case the submission is sent again."""
 
 _MOST_REFUSED = 1000
-"""Missing files that a refusal names, for all jobs; any job beyond names `MOST_NAMED`."""
+"""Number of missing files that a refusal names for all jobs; after that, `MOST_NAMED` per job."""
 
 _MOST_KEYS = 16
 
 _Asked = dict["Future[Traced]", list[int]]
-"""The answer for a scene, and the positions of the jobs that render it."""
+"""Future result of a scene -> positions of the jobs that render it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """The parts of a submission needed to find its files; nothing else of it is kept.
+    """The parts of a submission that are needed for the search; the rest is not kept.
 
     Attributes:
-        project: its name.
-        scenes: remote paths of the scenes that are .blend files, by the positions of their jobs.
-        results: the folder of its results, for each job that waits for others, by its position:
-            what it waits for may write the files that it needs.
-        pending: remote paths of files that are still to be sent.
+        project: name of the project.
+        scenes: position of a job -> remote path of its scene, for .blend files.
+        results: position of a job -> results folder, for jobs with dependencies: these may write
+            the files that it needs.
+        pending: remote paths of files that are yet to be uploaded.
     """
 
     project: str
@@ -85,7 +85,7 @@ _ITEM = 100
 
 
 class AssetChecks:
-    """Looks for the files of submissions. May be used from any thread."""
+    """Searches the scenes of submissions for missing files. Thread-safe."""
 
     def __init__(
         self,
@@ -99,16 +99,17 @@ class AssetChecks:
         """Prepare.
 
         Parameters:
-            definitions: say which template an operation has.
-            changed: is called whenever jobs have got warnings.
-            readers: of the processes that read scenes.
+            definitions: the catalogue, with the operations' templates.
+            mode: FARM_MISSING_FILES.
+            changed: called after jobs have got warnings.
+            readers: runs the processes that read scenes.
         """
         self._database, self._store, self._changed = database, store, changed
         self._definitions, self._mode = definitions, mode
         self._traces, self._readers = Traces(readers), readers
         self._beside = Beside("assets")
         self._reading = threading.Lock()
-        # Of the versions of projects that were gone through last.
+        # Keys of the versions of projects that were used last.
         self._keys: OrderedDict[projects.ProjectRow, str] = OrderedDict()
 
     @property
@@ -117,14 +118,14 @@ class AssetChecks:
         return self._mode == "refuse"
 
     def require(self, account_id: str, spec: SubmissionSpec) -> None:
-        """Refuse a submission whose scenes lack files. Blocks until that is known.
+        """Refuse a submission with missing files, if so configured. Blocks until that is known.
 
         Parameters:
-            spec: one that `farm.submissions.create.check` accepts.
+            spec: was accepted by `farm.submissions.create.check`.
 
         Raises:
             InvalidRequestError: names the files under ``jobs[i].path``.
-            UnavailableError: it takes too long.
+            UnavailableError: the search takes too long.
         """
         if not self.refuses:
             return
@@ -141,7 +142,7 @@ class AssetChecks:
                 ) from None
             for index in positions:
                 lacking = _lacking(traced, question.results.get(index))
-                # Caches that were never baked have the same names as baked ones.
+                # A missing cache may never have been baked.
                 certain = [asset for asset in lacking if asset.kind is not AssetKind.CACHE]
                 if certain:
                     messages = _messages(certain, max(MOST_NAMED, left), traced.more)
@@ -151,7 +152,7 @@ class AssetChecks:
             raise InvalidRequestError(errors)
 
     def expect(self, account_id: str, spec: SubmissionSpec) -> None:
-        """A submission is likely soon: start looking, without waiting."""
+        """Start searching in advance, since a submission is expected. Does not block."""
         if self._mode == "warn":
             about, question = ("expected", spec.project), self._question(spec)
             self._beside.soon(
@@ -159,9 +160,9 @@ class AssetChecks:
             )
 
     def note(self, account_id: str, spec: SubmissionSpec, submission: Submission) -> None:
-        """Warn the jobs of a new submission about missing files, as soon as these are known.
+        """Add warnings about missing files to the jobs of a new submission, once these are known.
 
-        One that many others of its account follow at once gets no warnings.
+        If many further submissions of the account follow at once, this one gets no warnings.
         """
         if self._mode != "off":
             about, question = ("submitted", submission.id), self._question(spec)
@@ -198,7 +199,7 @@ class AssetChecks:
 
     def _ask(self, account_id: str, question: _Question) -> _Asked:
         if any(is_blend(path) or is_map(path) for path in question.pending):
-            return {}  # Their needs are not known yet.
+            return {}  # The files that these scenes need are not known yet.
         if not question.scenes:
             return {}
         project = self._project(account_id, question.project)
@@ -210,7 +211,8 @@ class AssetChecks:
         there = {scene: scene in hashes for scene in set(question.scenes.values())}
         if not any(there.values()):
             return {}
-        # What is still to be sent may be as much as the project.
+        # Without pending files, of which there may be as many as the project has: not kept as a
+        # key.
         key = self._key(project if not question.pending else None, known)
         asked: _Asked = {}
         for index, scene in question.scenes.items():
@@ -223,7 +225,7 @@ class AssetChecks:
             return projects.find(connection, account_id, name)
 
     def _key(self, version: projects.ProjectRow | None, files: Files) -> str:
-        """Return the key of a project's files; computed only once for each of its versions."""
+        """Return the key of a project's files, computed once per version; None: not cached."""
         with self._reading:
             found = (version and self._keys.get(version)) or files.key()
             if version:
@@ -246,10 +248,10 @@ class AssetChecks:
 
 
 def _lacking(traced: Traced, results: str | None) -> list[MissingAsset]:
-    """Return the files that a job lacks, each once.
+    """Return the files that a job lacks, without duplicates.
 
     Parameters:
-        results: folder in which other jobs write what it needs; None: it waits for none.
+        results: folder into which its dependencies write; None if it has none.
     """
     found: dict[str, MissingAsset] = {}
     for asset in traced.missing:

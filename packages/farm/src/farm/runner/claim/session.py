@@ -1,11 +1,11 @@
-"""One renderer process, run as a task of an OpenJD session. The only user of openjd here.
+"""Runs a renderer process as a task of an OpenJD session. The only module that imports openjd.
 
-A claim is one session with one task: the chunk of all its frames. An OpenJD session that has seen
-a failure can do nothing any more (openjd-sessions 0.14), so a new one for each claim keeps all
-claims alike; it costs 10 ms.
+Each claim has its own session, with one task: a chunk of all its frames. A session cannot run
+another task after a failure (openjd-sessions 0.14), so all claims create a new one, which takes 10
+ms.
 
-The sandbox is around the renderer's own command line, not around OpenJD's: the template's start.py
-puts it there.
+Only the renderer's command runs in the sandbox, not OpenJD's own script: the template's start.py
+creates the sandbox.
 """
 
 import contextlib
@@ -28,27 +28,28 @@ _OUTPUT_MARK = "openjd_log_content"
 
 
 _MOST_WAITING, _PATIENCE_SECONDS = 200, 60.0
-"""Lines of up to 64,000 characters that wait for this process, and how long each of them may."""
+"""Maximum number of queued lines, each of up to 64,000 characters; and how long to wait for a slot.
+"""
 
 
 class _Backlog(queue.Queue[str]):
-    """OpenJD's queue between the reader of a renderer's output and the consumer of its lines.
+    """A bounded replacement for OpenJD's queue of a renderer's output lines.
 
-    Its own takes whatever comes: a renderer that prints faster than its lines are judged would
-    fill this process's memory. Here it waits, as for any reader of a pipe.
+    OpenJD's own queue is unbounded: a renderer that prints faster than its lines are processed
+    would fill this process's memory. With this one, it blocks, as with any slow reader of a pipe.
     """
 
     def __init__(self) -> None:
         super().__init__(_MOST_WAITING)
 
     def put(self, item: str, block: bool = True, timeout: float | None = None) -> None:
-        # Nobody consumes lines after the renderer's end; their reader must end, too.
+        # After the renderer's end, nobody consumes lines, and the thread that reads them must end.
         with contextlib.suppress(queue.Full):
             super().put(item, block, _PATIENCE_SECONDS if timeout is None else timeout)
 
 
 def _bound_backlog() -> None:
-    """Have OpenJD use `_Backlog`. It has no setting for that."""
+    """Make OpenJD use `_Backlog`, by patching it: there is no setting."""
     from openjd.sessions import _subprocess
 
     assert hasattr(_subprocess, "Queue")
@@ -60,8 +61,8 @@ class Ended:
     """How the renderer ended.
 
     Attributes:
-        exit_code: None when it never ran or was killed by a signal.
-        signal: that killed it; None otherwise.
+        exit_code: None if it never ran, or was killed by a signal.
+        signal: number of the signal that killed it, else None.
     """
 
     exit_code: int | None
@@ -88,13 +89,14 @@ class RenderSession:
         """Prepare a session.
 
         Parameters:
-            values: all parameters of the template as texts; ``FrameRange`` and ``FrameCount`` give
-                the one chunk that is rendered.
-            folder: where the session makes its working folder.
-            on_line: called with each line of the renderer's output, from another thread; must be
-                quick.
-            environment: variables over those of this process; start.py passes on what the template
-                lets through.
+            session_id: unique in this process.
+            values: all parameters of the template as texts; ``FrameRange`` and ``FrameCount``
+                describe the chunk to render.
+            folder: parent of the session's working folder.
+            on_line: called with each line of the renderer's output, from another thread; must
+                return quickly.
+            environment: variables in addition to those of this process; start.py passes on those
+                that the template allows.
         """
         from openjd.model import (
             RevisionExtensions,
@@ -125,11 +127,11 @@ class RenderSession:
         self._killed = False
         self._lock = threading.Lock()
         self._handler = _LineHandler(session_id, on_line)
-        # Before the session: it logs from its constructor on.
+        # Before the session is created, since its constructor already logs.
         self._logger = logging.getLogger("openjd.sessions")
         self._logger.propagate = False
         self._logger.addHandler(self._handler)
-        # Before the session's own filter, which obeys lines that a scene may print as well.
+        # Before the session's own filter, which executes commands in lines that a scene may print.
         self._logger.addFilter(self._handler.takes_no_output)
         self._session = Session(
             session_id=session_id,
@@ -143,7 +145,7 @@ class RenderSession:
         )
 
     def start(self) -> None:
-        """Start the renderer. Returns when it runs or has failed to start."""
+        """Start the renderer. Returns when it is running, or has failed to start."""
         with self._lock:
             if self._killed:
                 self._ended.set()
@@ -155,11 +157,11 @@ class RenderSession:
             )
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end of the renderer; return whether it has ended."""
+        """Wait at most ``timeout`` seconds for the renderer; return whether it has ended."""
         return self._ended.wait(timeout)
 
     def kill(self) -> None:
-        """Kill the renderer and all it started; harmless when it has ended."""
+        """Kill the renderer and its descendants; does nothing if it has ended."""
         with self._lock:
             self._killed = True
             if self._ended.is_set():
@@ -185,9 +187,9 @@ class RenderSession:
 
 
 def frame_range(frames: Sequence[int]) -> str:
-    """Return ascending frames, as claims hold them, as an OpenJD range expression: ``1-5:2,20``.
+    """Return ascending frames as an OpenJD range expression: ``1-5:2,20``.
 
-    Runs of equal steps are folded: an argument of ten thousand numbers is no command line.
+    Evenly spaced frames become a range: ten thousand numbers are too long for a command line.
     """
     return ",".join(_as_text(run) for run in even_runs(frames))
 
@@ -199,7 +201,7 @@ def _as_text(run: range) -> str:
 
 
 class _LineHandler(logging.Handler):
-    """Passes on the renderer's output, and why it could not start."""
+    """Passes on the renderer's output, and errors at its start."""
 
     def __init__(self, session_id: str, on_line: Callable[[str], None]) -> None:
         super().__init__()
@@ -207,10 +209,10 @@ class _LineHandler(logging.Handler):
         self._on_line = on_line
 
     def takes_no_output(self, record: logging.LogRecord) -> bool:
-        """Take the renderer's lines, and return whether OpenJD is to see the record at all.
+        """Log filter: consume lines of the renderer's output, and let all other records pass.
 
-        It would obey ``openjd_...`` lines. Some switch its log off, and each value that is to be
-        hidden is looked for in all later lines: a few thousand of them stop a runner.
+        OpenJD would execute ``openjd_...`` lines. Some of them disable its log, and each value to
+        redact is searched for in all later lines: a few thousand of these stall a runner.
         """
         from openjd.sessions import LogContent
 
@@ -226,7 +228,7 @@ class _LineHandler(logging.Handler):
 
         if getattr(record, "session_id", None) != self._session_id:
             return
-        # So it tells why a process could not be started, and that one was lost.
+        # Records about a process that could not be started, or was lost.
         content = getattr(record, _OUTPUT_MARK, None)
         if content == LogContent.EXCEPTION_INFO | LogContent.PROCESS_CONTROL:
             self._on_line(record.getMessage())
@@ -235,7 +237,7 @@ class _LineHandler(logging.Handler):
 def _ended(code: int | None) -> Ended:
     if code is None or os.name != "posix":
         return Ended(code, None)
-    # Popen says -9; a shell in between (openjd's own script, before its exec) would say 137.
+    # For SIGKILL, Popen reports -9; a shell in between (OpenJD's script before its exec) 137.
     if code < 0:
         return Ended(None, -code)
     return Ended(None, code - 128) if code > 128 else Ended(code, None)

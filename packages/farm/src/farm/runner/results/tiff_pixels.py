@@ -1,8 +1,9 @@
-"""Are all pixels of a TIFF there, as they were written? Its readers take strips as they come.
+"""Detects truncated and corrupt TIFF files, which TIFF readers may accept.
 
-Many renderers write the directories in front of the pixels: a file whose end is cut off then has
-all that says what it is. Deflated pixels end with a checksum, at which libtiff does not look.
-Layout: TIFF 6.0, BigTIFF as libtiff documents it, and zlib's streams in Adobe's note of 2002.
+Many renderers write the directories before the pixels, so that a truncated file still has a
+complete description. Deflate-compressed pixels end with a checksum, which libtiff does not verify.
+The formats are TIFF 6.0, BigTIFF as documented by libtiff, and zlib streams as in Adobe's technical
+note of 2002.
 """
 
 import struct
@@ -15,16 +16,16 @@ from typing import BinaryIO, NamedTuple
 _ORDERS = {b"II": "<", b"MM": ">"}
 _CLASSIC, _BIG = 42, 43
 _TABLES = ((273, 279), (324, 325))
-"""Tags with the offsets and the byte counts: of strips, of tiles."""
+"""Tags of the offsets and byte counts, for strips and for tiles."""
 _COMPRESSION = 259
 _DEFLATED = (8, 32946)
-"""Values of the tag: as Adobe has registered it, and as libtiff wrote it before."""
+"""Values of the compression tag: Adobe's, and the older one of libtiff."""
 _INTEGERS = {3: "H", 4: "I", 16: "Q"}
-"""Types that such numbers have -> their codes in `struct`."""
+"""Types of integers -> format characters of `struct`."""
 _AT_ONCE = 8192
 _BYTES_AT_ONCE = 1 << 20
-# A hostile file must not take long: what is beyond is left to the reader. libtiff refuses more
-# entries itself; the chunks are those of 130,000x130,000 pixels in tiles of 64x64.
+# Limits for hostile files; beyond them, only libtiff checks the file. It refuses more entries
+# itself. The number of chunks suffices for 130,000x130,000 pixels in tiles of 64x64.
 _MOST_PAGES = 1024
 _MOST_ENTRIES = 4096
 _MOST_CHUNKS = 2**22
@@ -32,7 +33,7 @@ _MOST_CHUNKS = 2**22
 
 @dataclass(frozen=True)
 class _Entry:
-    """One entry of a directory; ``field`` has the values, or where they are when they are many."""
+    """An entry of a directory. ``field``: the values, or their offset if they do not fit."""
 
     kind: int
     count: int
@@ -40,7 +41,7 @@ class _Entry:
 
 
 class _Tiff:
-    """An open file, of which nothing behind its end is read."""
+    """An open TIFF file; reads beyond its end raise EOFError."""
 
     def __init__(self, file: BinaryIO, size: int, order: str, big: bool) -> None:
         self._file = file
@@ -49,20 +50,20 @@ class _Tiff:
         self._place, self._entries = ("Q", "Q") if big else ("I", "H")
 
     def number(self, code: str, place: int) -> int:
-        """Return the number at a place. Raises EOFError."""
+        """Return the number at an offset; ``code``: its format character. Raises EOFError."""
         (found,) = struct.unpack(self._order + code, self._read(place, struct.calcsize("=" + code)))
         return int(found)
 
     def first(self) -> int:
-        """Return where the first directory is. Raises EOFError."""
-        # Behind the magic number, and BigTIFF's width of a place.
+        """Return the offset of the first directory. Raises EOFError."""
+        # After the magic number, and in BigTIFF the size of offsets.
         return self.number(self._place, 8 if self._place == "Q" else 4)
 
     def directory(self, place: int) -> tuple[dict[int, _Entry], int]:
-        """Return a directory's entries by their tags, and where the next is; 0 behind the last.
+        """Return a directory's entries by tag, and the offset of the next one; 0 after the last.
 
         Raises:
-            EOFError: it ends behind the file's end.
+            EOFError: the directory extends beyond the end of the file.
         """
         count = self.number(self._entries, place)
         if count > _MOST_ENTRIES:
@@ -75,10 +76,10 @@ class _Tiff:
         return entries, self.number(self._place, place + len(table))
 
     def values(self, entry: _Entry | None) -> Iterator[int]:
-        """Yield an entry's numbers; none of an entry that is missing or has other values.
+        """Yield the integers of an entry; nothing if it is missing or has another type.
 
         Raises:
-            EOFError: they end behind the file's end.
+            EOFError: they extend beyond the end of the file.
         """
         code = _INTEGERS.get(entry.kind) if entry else None
         if entry is None or code is None:
@@ -95,10 +96,10 @@ class _Tiff:
             left -= some
 
     def inflates(self, place: int, length: int) -> bool:
-        """Return whether a chunk is a whole stream of zlib with the right checksum at its end.
+        """Return whether a chunk is a complete zlib stream with a correct checksum.
 
         Raises:
-            EOFError: it ends behind the file's end.
+            EOFError: it extends beyond the end of the file.
         """
         stream = zlib.decompressobj()
         end = place + length
@@ -119,13 +120,13 @@ class _Tiff:
         self._file.seek(place)
         found = self._file.read(length)
         if len(found) < length:
-            # Its writer still has it open, and has shortened it meanwhile.
+            # The file was shortened meanwhile by a program that still has it open.
             raise EOFError
         return found
 
 
 class _Chunk(NamedTuple):
-    """Where a strip or a tile is."""
+    """A strip or a tile."""
 
     offset: int
     length: int
@@ -133,11 +134,11 @@ class _Chunk(NamedTuple):
 
 
 def ends_too_early(file: BinaryIO, size: int) -> bool:
-    """Return whether a directory, a strip or a tile of a TIFF ends behind the file's end.
+    """Return whether a directory, a strip or a tile of a TIFF extends beyond the end of the file.
 
     Parameters:
-        file: from its begin; one that is no TIFF does not end too early.
-        size: of the file in bytes.
+        file: open file; if it is not a TIFF, the answer is False.
+        size: size of the file in bytes.
     """
     tiff = _opened(file, size)
     try:
@@ -147,15 +148,15 @@ def ends_too_early(file: BinaryIO, size: int) -> bool:
 
 
 def fails_a_checksum(file: BinaryIO, size: int) -> bool:
-    """Return whether a deflated strip or tile of a TIFF is not what was written.
+    """Return whether a deflate-compressed strip or tile of a TIFF is corrupt.
 
     Parameters:
-        file: from its begin; it does not end too early.
-        size: of the file in bytes.
+        file: open file that is not truncated.
+        size: size of the file in bytes.
     """
     tiff = _opened(file, size)
     try:
-        # A chunk of no bytes is one that the writer has left out.
+        # Writers may omit chunks: these have a length of 0.
         return tiff is not None and any(
             each.deflated and each.length and not tiff.inflates(each.offset, each.length)
             for each in _chunks(tiff)
@@ -165,7 +166,7 @@ def fails_a_checksum(file: BinaryIO, size: int) -> bool:
 
 
 def _opened(file: BinaryIO, size: int) -> _Tiff | None:
-    """Return a TIFF, of which its head has been read; None for something else."""
+    """Read the header; return None if this is not a TIFF."""
     file.seek(0)
     head = file.read(4)
     order = _ORDERS.get(head[:2])
@@ -176,20 +177,20 @@ def _opened(file: BinaryIO, size: int) -> _Tiff | None:
 
 
 def _chunks(tiff: _Tiff) -> Iterator[_Chunk]:
-    """Yield each strip and tile of each page, as many as are looked at. Raises EOFError."""
+    """Yield the strips and tiles of all pages, up to a limit. Raises EOFError."""
     return islice(_all_chunks(tiff), _MOST_CHUNKS)
 
 
 def _all_chunks(tiff: _Tiff) -> Iterator[_Chunk]:
     seen: set[int] = set()
     place = tiff.first()
-    # The chain of a damaged file may lead back into itself.
+    # In a corrupt file, the chain of directories may contain a cycle.
     while place and place not in seen and len(seen) < _MOST_PAGES:
         seen.add(place)
         entries, place = tiff.directory(place)
         deflated = next(tiff.values(entries.get(_COMPRESSION)), 0) in _DEFLATED
         for offsets, counts in _TABLES:
-            # Some writers leave the rest of a table out: libtiff then computes it.
+            # Some writers truncate these tables; libtiff then computes the rest.
             for offset, length in zip(
                 tiff.values(entries.get(offsets)), tiff.values(entries.get(counts)), strict=False
             ):

@@ -111,8 +111,7 @@ def set_output(scene: Any, file_format: str) -> None:
 
 
 def check_camera(scene: Any) -> None:
-    """Ensure that there is an active camera, as Blender does. Raises SceneError if there is none.
-    """
+    """Ensure that there is an active camera, as Blender does. Raises SceneError without one."""
     editor = scene.sequence_editor
     if editor is not None and scene.render.use_sequencer and _strips(editor):
         return  # the sequencer makes the image; Blender itself reports strips without a camera
@@ -127,8 +126,7 @@ def check_camera(scene: Any) -> None:
 
 
 def picture_size(scene: Any) -> "tuple[int, int] | None":
-    """Return (width, height) of the frames in pixels; None if they may differ from frame to frame.
-    """
+    """Return (width, height) of the frames in pixels; None if frames may differ."""
     render = scene.render
     if (render.use_border and render.use_crop_to_border) or render.use_multiview:
         return None

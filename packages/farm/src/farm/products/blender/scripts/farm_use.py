@@ -23,8 +23,7 @@ _GIVE_MATERIALS = {"NODES", "BOOLEAN", "PARTICLE_SYSTEM", "PARTICLE_INSTANCE"}
 
 
 def of_scene(scene: Any) -> "set[Any]":
-    """Return the data-blocks that can affect the scene's pixels in any of its enabled view layers.
-    """
+    """Return the data-blocks that can affect the pixels of any enabled view layer of a scene."""
     found = _Use()
     found.follow([scene])
     return found.blocks | found.shapes

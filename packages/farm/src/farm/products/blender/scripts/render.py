@@ -125,8 +125,7 @@ def _open(options: argparse.Namespace) -> Any:
 
 
 def _check_colours(scene: Any, lacks: farm_colours.Lacking, fail: bool) -> None:
-    """Warn if colours will differ from the artist's. Raises SceneError if that shall fail the job.
-    """
+    """Warn of colours that differ from the artist's. Raises SceneError if that fails the job."""
     if fail and farm_colours.change_pixels(lacks, scene):
         raise SceneError(farm_colours.refusal(lacks))
     if message := farm_colours.message(lacks):

@@ -218,8 +218,7 @@ def _not_written(node: Any, outputs: Outputs, frames: "list[int]") -> SceneError
 
 
 def _fail_in_houdini(error: Any, folder: str) -> None:
-    """Report an exception of Houdini. Its lines are printed first, for failure markers and the log.
-    """
+    """Report an exception of Houdini; print its lines first, for failure markers and the log."""
     lines = [line.strip() for line in error.instanceMessage().splitlines() if line.strip()]
     flush()
     for line in lines:
