@@ -49,6 +49,31 @@ def test_blender_on_the_path(path_folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "place", ["bin/3.4/datafiles", "share/blender/datafiles", "share/blender/3.4/datafiles"]
+)
+def test_the_colours_of_a_blender(path_folder: Path, place: str) -> None:
+    program(path_folder / "blender", "Blender 3.4.1")
+    assert blenders()[0].colours == ()
+    config = path_folder.parent / place / "colormanagement" / "config.ocio"
+    config.parent.mkdir(parents=True)
+    config.touch()
+    assert blenders()[0].colours == (config.resolve(),)
+
+
+def test_the_colours_of_a_python_with_bpy(tmp_path: Path, python_with_bpy: Path) -> None:
+    (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    with (site / "bpy.py").open("a") as file:
+        file.write("class utils:\n    def system_resource(kind, path):\n")
+        file.write(f"        return '{tmp_path}/' + path\n")
+    (tmp_path / "colormanagement").mkdir()
+    assert blenders(str(python_with_bpy))[0].colours == ()
+    (tmp_path / "colormanagement" / "config.ocio").touch()
+    assert blenders(str(python_with_bpy))[0].colours == (
+        tmp_path / "colormanagement" / "config.ocio",
+    )
+
+
 def test_a_python_with_bpy_comes_after_blender(path_folder: Path, python_with_bpy: Path) -> None:
     program(path_folder / "blender", "Blender 3.4.1")
     # A link into a virtual environment is not the environment: use its own name.

@@ -41,6 +41,8 @@ class Desk:
         self.images.mkdir(parents=True)
         self.folder = folder
         self.ffmpeg = str(FFMPEG)
+        self.others: list[Renderer] = []
+        """Programs of other products on the same machine."""
 
     def draw(self, *frames: int, suffix: str = "png", name: str = "frame_") -> None:
         for frame in frames:
@@ -72,7 +74,7 @@ class Desk:
         return run_job(
             self.folder,
             "ffmpeg",
-            [renderer],
+            [renderer, *self.others],
             "transcode",
             scene,
             [[claim]],
@@ -124,6 +126,23 @@ def pixel(film: Path) -> tuple[int, ...]:
     look = ["ffmpeg", "-v", "error", "-i", str(film), "-vf", "scale=1:1:flags=area"]
     look += ["-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgba", "-"]
     return tuple(subprocess.run(look, capture_output=True, check=True).stdout)
+
+
+def picture(film: Path, number: int, size: tuple[int, int], channels: int) -> "array[int]":
+    """Return a frame's pixels, as red, green, blue and, with 4 channels, alpha, of 16 bits."""
+    look = ["ffmpeg", "-v", "error", "-i", str(film)]
+    look += ["-vf", f"select=eq(n\\,{number}),scale=flags=accurate_rnd+full_chroma_int"]
+    look += [
+        "-frames:v",
+        "1",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgba64le" if channels == 4 else "rgb48le",
+    ]
+    values = array("H", subprocess.run([*look, "-"], capture_output=True, check=True).stdout)
+    assert len(values) == size[0] * size[1] * channels
+    return values
 
 
 def heard(film: Path, rate: int) -> "array[int]":

@@ -222,6 +222,18 @@ class Driving(Strict):
         return found
 
 
+class Colours(Strict):
+    """OpenColorIO configurations of another product's programs, on the same machine.
+
+    Attributes:
+        of: the product.
+        when: parameter -> values with which a job needs them.
+    """
+
+    of: str
+    when: dict[Name, tuple[JsonValue, ...]]
+
+
 class Companion(Strict):
     """One operation's ``.farm.yaml``.
 
@@ -255,6 +267,7 @@ class Companion(Strict):
         scene_module: module beside this file, without ``.py``, that knows what scenes say: it has
             ``read_scene(scene, partial, values) -> SceneFiles`` and, where the parameters alone
             say how files are called, ``image_name(scene, values) -> str``.
+        colours: configurations that the program is told of.
         scene_values: names that this module gives the program, beside the parameters.
         whole: all frames belong together: one renderer does them all, and anew after a failure.
         single_range: the frames must be one range with one step.
@@ -288,6 +301,7 @@ class Companion(Strict):
     objects: dict[Filled, dict[str, Name]] = {}
     scene_module: Name | None = None
     scene_values: list[Filled] = []
+    colours: Colours | None = None
     whole: bool = False
     single_range: bool = False
     failures: Failures
@@ -319,6 +333,7 @@ class Companion(Strict):
             "needs": [*self.needs, *self.needs.values()],
             "needs_plugin": self.needs_plugin,
             "needs_gpu": self.needs_gpu,
+            "colours": self.colours.when if self.colours else [],
             "prefixes": self.prefixes,
             "outputs": outputs,
             "naming": [self.naming] if self.naming else [],

@@ -62,6 +62,8 @@ class Program(Strict):
             program that fails when asked is not usable.
         python: a Python that has this product's module is a renderer, too.
         series: the common part of versions that can replace each other.
+        colours: globs for the OpenColorIO configuration that the program brings along, by platform
+            or ``any``; the first one that is there. As for plug-ins.
         plugins: the files that prove each one. ``{folder}``, ``{version}`` and ``{series}`` are the
             product's; ``{place}`` is the plug-in's folder, ``..`` the folder above.
     """
@@ -73,6 +75,7 @@ class Program(Strict):
     version: list[VersionProbe]
     python: bool = False
     series: re.Pattern[str]
+    colours: dict[Literal["any", "linux", "windows", "macos"], list[str]] = {}
     plugins: dict[str, list[Trace]] = {}
 
     def series_of(self, version: str) -> str:

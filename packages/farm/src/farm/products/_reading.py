@@ -83,6 +83,7 @@ def read_template(place: Path, operation: str, template: Callable[[str], Templat
         python=companion.drive is not None if sandbox.python is None else sandbox.python,
         trial=sandbox.trial,
         visible=sandbox.visible,
+        colours=companion.colours,
         drive=drive_of(companion.drive) if companion.drive else None,
         prefixes=frozenset([*([prefix] if outputs else []), *companion.prefixes]),
         objects=companion.objects,

@@ -9,6 +9,7 @@ from pathlib import Path
 from farm_protocol.paths import canonical
 from pydantic import JsonValue
 
+from farm.products._companion import Colours
 from farm.products._drive import Drive
 from farm.products._file_names import FileNames
 from farm.products._parameters import Parameter, Validated
@@ -100,6 +101,7 @@ class Template:
         trial: the program's arguments, without a scene, with which it succeeds inside the sandbox
             if it does outside.
         visible: what the program sees in its sandbox as well: paths, and variables that name some.
+        colours: configurations for colours that some of its jobs need; None for none.
         drive: how the program is driven; None when a script of its own does so.
         objects: parameter of ours -> name -> documented parameter, of those that are handed over
             together, as one JSON object.
@@ -142,6 +144,7 @@ class Template:
     python: bool
     trial: tuple[str, ...]
     visible: tuple[str, ...]
+    colours: Colours | None
     drive: Drive | None
     prefixes: frozenset[str]
     objects: Mapping[str, Mapping[str, str]]
@@ -254,6 +257,13 @@ class Template:
     def wants_gpu(self, values: Mapping[str, object]) -> bool:
         """Return whether a job with these parameters needs a machine that has a GPU."""
         return any(values[name] in wanted for name, wanted in self.needs_gpu.items())
+
+    def colours_of(self, values: Mapping[str, object]) -> str:
+        """Return the product whose colour configurations a job needs; "" for none."""
+        if self.colours is None:
+            return ""
+        wanted = self.colours.when.items()
+        return self.colours.of if all(values.get(name) in among for name, among in wanted) else ""
 
     def lacks_plugin(
         self, values: Mapping[str, object], plugins: Iterable[str]

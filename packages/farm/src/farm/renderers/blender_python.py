@@ -16,7 +16,12 @@ from farm.renderers.renderer import Renderer
 from farm.renderers.versions import version_in
 
 _VERSION = re.compile(r"^Blender (\d+\.\d+\.\d+)", re.MULTILINE)
-_IMPORT = "import bpy; print('Blender', bpy.app.version_string)"
+_COLOURS = re.compile(r"^Colours (.+)$", re.MULTILINE)
+_IMPORT = (
+    "import bpy; print('Blender', bpy.app.version_string);"
+    "u = getattr(bpy, 'utils', None);"
+    "print('Colours', u and u.system_resource('DATAFILES', path='colormanagement'))"
+)
 _HAS_BPY = "import importlib.metadata as m; print(m.version('bpy'))"
 
 
@@ -46,7 +51,15 @@ def ask_bpy(python: Path, how: str) -> Renderer | None:
     if version is None:
         return None
     # Not resolve(): a virtual environment's python is a link and must be started by its own name.
-    return Renderer("blender", version, "bpy", (str(python.absolute()),), how)
+    return Renderer(
+        "blender", version, "bpy", (str(python.absolute()),), how, colours=_colours(output or "")
+    )
+
+
+def _colours(output: str) -> tuple[Path, ...]:
+    match = _COLOURS.search(output)
+    config = Path(match[1]) / "config.ocio" if match else None
+    return (config,) if config is not None and config.is_file() else ()
 
 
 def _own() -> Renderer | None:

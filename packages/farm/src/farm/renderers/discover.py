@@ -17,7 +17,7 @@ from farm.products import BUILT_IN, Library, Program
 from farm.renderers.ask import ask
 from farm.renderers.blender_python import ask_bpy, iter_bpy
 from farm.renderers.places import Places, is_executable
-from farm.renderers.plugins import find_plugins
+from farm.renderers.plugins import find_colours, find_plugins
 from farm.renderers.renderer import Renderer, RendererError
 from farm.renderers.versions import version_in
 
@@ -127,7 +127,9 @@ class Discovery:
         if version is None:
             return None
         found = find_plugins(self._places, data, version, path)
-        return Renderer(app, version, app, (str(path.absolute()),), how, found, tuple(data.needs))
+        colours = find_colours(self._places, data, version, path)
+        command, needs = (str(path.absolute()),), tuple(data.needs)
+        return Renderer(app, version, app, command, how, found, needs, colours)
 
 
 class _Sight:

@@ -3,9 +3,10 @@
 import glob
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from farm.products import Program, Trace
 from farm.renderers.places import Places
@@ -25,19 +26,44 @@ def find_plugins(
     Parameters:
         version, path: of the product's program.
     """
-    above = path.resolve().parents
-    folder = above[min(program.levels_up, len(above)) - 1]
+    folder = _folder(program, path)
     names = {"{version}": version, "{series}": program.series_of(version)}
     found: dict[FoundPlugin, None] = {}
     for code, traces in program.plugins.items():
         for trace in traces:
-            for pattern in chain(trace.at.get("any", []), trace.at.get(places.platform, [])):
-                for name, value in names.items():
-                    pattern = pattern.replace(name, glob.escape(value))
+            for pattern in _patterns(places, trace.at, names):
                 for proof in places.find(pattern, folder):
                     text = f"{code}:{_version(trace, proof) or UNKNOWN}"
                     found[_found(text, trace, proof, names)] = None
     return tuple(found)
+
+
+def find_colours(places: Places, program: Program, version: str, path: Path) -> tuple[Path, ...]:
+    """Return the OpenColorIO configuration that a program brings along, if it is found.
+
+    Parameters:
+        version, path: of the product's program.
+    """
+    names = {"{version}": version, "{series}": program.series_of(version)}
+    for pattern in _patterns(places, program.colours, names):
+        if found := places.find(pattern, _folder(program, path)):
+            return (found[0].resolve(),)
+    return ()
+
+
+def _folder(program: Program, path: Path) -> Path:
+    above = path.resolve().parents
+    return above[min(program.levels_up, len(above)) - 1]
+
+
+def _patterns(
+    places: Places, at: Mapping[Any, list[str]], names: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield the globs for this platform, with a program's own version in them."""
+    for pattern in chain(at.get("any", []), at.get(places.platform, [])):
+        for name, value in names.items():
+            pattern = pattern.replace(name, glob.escape(value))
+        yield pattern
 
 
 def as_plugin(text: str, program: Renderer) -> FoundPlugin:

@@ -43,6 +43,7 @@ class Renderer:
         how_found: for people, such as "on the PATH".
         found: the plug-ins in the places where it, or the farm, looks for them.
         needs: programs that it needs, in the same folder.
+        colours: the OpenColorIO configurations that it brings along, or is lent.
     """
 
     app: str
@@ -52,6 +53,7 @@ class Renderer:
     how_found: str
     found: tuple[FoundPlugin, ...] = ()
     needs: tuple[str, ...] = ()
+    colours: tuple[Path, ...] = ()
 
     @property
     def plugins(self) -> tuple[str, ...]:

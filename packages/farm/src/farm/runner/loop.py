@@ -41,7 +41,7 @@ from farm.runner.limits.amounts import limits_of
 from farm.runner.limits.cgroups import Group
 from farm.runner.limits.usage import this_machine, this_machine_holds
 from farm.runner.limits.watch import Confinement
-from farm.runner.plugins import count_missing, with_other_programs, with_versions
+from farm.runner.plugins import count_missing, with_colours, with_other_programs, with_versions
 from farm.runner.results.delivery import Results
 from farm.runner.results.image_checks import ImageChecks
 from farm.runner.sandbox.confinement import (
@@ -235,6 +235,7 @@ def _chosen(job: RunnerJob, template: Template, discovery: Discovery) -> Rendere
     if renderer is None:
         raise RendererError(_has_none(job))
     renderer = with_other_programs(renderer, template, job, discovery)
+    renderer = with_colours(renderer, template, job, discovery)
     for each in (renderer, *(other.program for other in renderer.found if other.program)):
         log.info("%s %s, %s.", each.app, each.version, each.how_found)
     return renderer

@@ -1,4 +1,4 @@
-"""Which of this machine's plug-ins a job gets."""
+"""Which of this machine's plug-ins a job gets, and what else other products lend."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -38,6 +38,21 @@ def with_other_programs(
                 raise RendererError(_lacks(job, code, app, version))
             others.append(as_plugin(f"{code}:{found}", there[found]))
     return replace(renderer, found=(*renderer.found, *others))
+
+
+def with_colours(
+    renderer: Renderer, template: Template, job: RunnerJob, discovery: Discovery
+) -> Renderer:
+    """Return a renderer with the colour configurations of another product that a job needs.
+
+    Raises:
+        RendererError: a configured program of that product does not work.
+    """
+    app = template.colours_of(job.parameters)
+    if not app:
+        return renderer
+    lent = (path for each in discovery.of(app) for path in each.colours)
+    return replace(renderer, colours=tuple(dict.fromkeys(lent)))
 
 
 def count_missing(renderer: Renderer, template: Template, job: RunnerJob) -> int:

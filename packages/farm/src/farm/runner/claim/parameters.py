@@ -64,6 +64,7 @@ def values_of(
         "RendererKind": renderer.kind,
         "Renderer": renderer.command[0],
         "Plugins": ",".join(job.plugins),
+        "Colours": json.dumps([str(each) for each in renderer.colours]),
         "SceneFile": str(place.project / job.scene.lstrip("/")),
         "PathMap": str(place.project / path_map_of(job.scene.lstrip("/"))),
         "ProjectFolder": str(place.project),

@@ -46,6 +46,8 @@ def view_of(
     if template.python:
         own += own_python()
     own += [each.folder for each in picked if each.program is None]
+    # A colour configuration names tables beside it.
+    own += [each.parent for each in renderer.colours]
     named = [*template.visible, *(name for plugin in needs for name in plugin.folders)]
     own += [*_places(named, private), template.scripts, SHARED]
     return View(

@@ -44,6 +44,7 @@ import farm_plugins
 import farm_programs
 import farm_setup
 import farm_simulations
+import farm_view
 from farm_events import SceneError, die_with_runner, emit, flush, progress, warn
 from farm_numbering import numbered
 from farm_script import FAILED, explain, frames_of, move
@@ -138,6 +139,7 @@ def _render_all(scene: Any, options: argparse.Namespace, frames: "list[int]") ->
     others = [each for each in bpy.data.scenes if each != scene]
     farm_setup.mute_file_nodes(others, os.path.join(options.partial, "others"))
     caught = farm_setup.catch_file_nodes(scene, nodes_folder)
+    marker = farm_view.Marker()
     playback = farm_simulations.Playback(scene)
     if playback.warning:
         warn(playback.warning)
@@ -150,14 +152,16 @@ def _render_all(scene: Any, options: argparse.Namespace, frames: "list[int]") ->
         if scene.frame_current != frame:
             raise SceneError(f"Frame {frame} is outside the range that Blender can render.")
         _check_drivers()
-        files = _render(scene, options, frame)
-        extra = _collect_nodes(options, nodes_folder, caught, frame)
+        files = _render(scene, options, frame, marker)
+        extra = _collect_nodes(options, nodes_folder, caught, frame, scene, marker)
         seconds = time.monotonic() - started
         emit("frame_written", frame=frame, files=files, extra=extra, seconds=seconds)
         progress(100 * (number + 1) / len(frames))
 
 
-def _render(scene: Any, options: argparse.Namespace, frame: int) -> "list[str]":
+def _render(
+    scene: Any, options: argparse.Namespace, frame: int, marker: farm_view.Marker
+) -> "list[str]":
     """Render one frame, with compositing and sequencer; return its files."""
     stem = os.path.join(options.partial, "frame")
     # Blender adds the extension (and the suffix of a view), but no number for a still image.
@@ -174,6 +178,7 @@ def _render(scene: Any, options: argparse.Namespace, frame: int) -> "list[str]":
     for name in sorted(written):
         # "frame.png", or "frame_L.png" and "frame_R.png" of a scene with several views.
         relative = target + name[len("frame") :]
+        marker.mark(os.path.join(options.partial, name), scene)
         move(os.path.join(options.partial, name), os.path.join(options.output, relative))
         files.append(relative)
     return files
@@ -197,7 +202,12 @@ def _check_drivers() -> None:
 
 
 def _collect_nodes(
-    options: argparse.Namespace, folder: str, caught: "dict[str, str]", frame: int
+    options: argparse.Namespace,
+    folder: str,
+    caught: "dict[str, str]",
+    frame: int,
+    scene: Any,
+    marker: farm_view.Marker,
 ) -> "list[str]":
     """Move the files of File Output nodes to ``<prefix><node name>/``; return their paths."""
     files = []
@@ -212,6 +222,7 @@ def _collect_nodes(
                     # other.
                     inside = f"{numbered(stem + '_', frame)}{extension}"
                 relative = f"{options.prefix.replace('#', '')}{name}/{inside}"
+                marker.mark(os.path.join(parent, file), scene)
                 move(os.path.join(parent, file), os.path.join(options.output, relative))
                 files.append(relative)
     return files

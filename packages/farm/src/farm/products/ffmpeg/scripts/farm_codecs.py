@@ -108,6 +108,11 @@ def _in_proportion(side: int, image_side: int, other_side: int) -> int:
     return (side * other_side + image_side) // (2 * image_side) * 2
 
 
+def has_alpha(codec: Codec, quality: int) -> bool:
+    """Return whether films of a codec have an alpha channel."""
+    return codec.name == "prores" and quality >= _ALPHA_PROFILE
+
+
 def filters(
     codec: Codec, quality: int, alpha: Alpha, background: str, width: int, height: int
 ) -> str:
@@ -122,7 +127,7 @@ def filters(
         height: likewise.
     """
     pixels = codec.pixels
-    if codec.name == "prores" and quality >= _ALPHA_PROFILE:
+    if has_alpha(codec, quality):
         pixels = "yuva444p10le"
         before = [*over(alpha, background), "format=gbrp16"] if background else keep(alpha)
     else:

@@ -190,18 +190,20 @@ def _why(output: str) -> str:
 
 
 def decode(
-    ffmpeg: str, image: str, reading: "list[str]", has_alpha: bool
+    ffmpeg: str, image: str, reading: "list[str]", has_alpha: bool, straight: bool
 ) -> "tuple[tuple[int, int], bytearray] | str":
     """Return an image's size, and its pixels as planes of floats; or what is wrong with it.
 
     Parameters:
         reading: arguments for its decoder.
         has_alpha: so has the picture that is read: another format would cost bright colours.
+        straight: divide the colours by it.
     """
     strict = strictness(os.path.splitext(image)[1])
     look = [ffmpeg, "-hide_banner", "-v", "info", "-nostdin", "-nostats", "-xerror", *strict]
     look += ["-f", "image2", "-pattern_type", "none", *reading, "-i", image]
-    look += ["-vf", "showinfo=checksum=0", "-f", "rawvideo"]
+    divided = ",unpremultiply=inplace=1" if straight else ""
+    look += ["-vf", f"showinfo=checksum=0{divided}", "-f", "rawvideo"]
     look += ["-pix_fmt", "gbrapf32le" if has_alpha else "gbrpf32le", "-"]
     parent = os.getpid()
     done = subprocess.run(

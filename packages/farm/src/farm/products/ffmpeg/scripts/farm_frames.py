@@ -6,14 +6,16 @@ Of a file with several parts FFmpeg 5.1 shows the first one, and black for most 
 import os
 import struct
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import farm_exr
 import farm_ffmpeg
+from farm_alpha import Alpha
 from farm_events import SceneError
 from farm_layers import choose, pictures_in
+from farm_scene_view import SceneView
 
 _AT_ONCE = 2
 """Images that are decoded beside each other, and as many more that wait."""
@@ -60,14 +62,23 @@ class Source:
         ffmpeg: its path.
         layer, view: as `farm_layers.choose` takes them.
         folder: for files of single parts, each for a moment.
-        reading: arguments for FFmpeg's reader.
+        scene_view: shows the images as their scene is shown; None: in sRGB.
+        straight: colours are not to be multiplied by alpha.
     """
 
     ffmpeg: str
     layer: str
     view: str
     folder: str
-    reading: "Sequence[str]" = TO_SRGB
+    scene_view: "SceneView | None" = None
+    straight: bool = False
+
+    @property
+    def alpha(self) -> Alpha:
+        """How colours stand to the alpha channel of frames that have one."""
+        if self.scene_view is None:
+            return Alpha.LIGHT
+        return Alpha.STRAIGHT if self.straight else Alpha.NONE
 
     def frame(self, image: str, name: str) -> Frame:
         """Decode an image.
@@ -88,8 +99,9 @@ class Source:
             except (ValueError, struct.error) as error:
                 raise damaged(name, str(error)) from None
         try:
-            reading = [*picture.reading, *self.reading]
-            read = farm_ffmpeg.decode(self.ffmpeg, file, reading, picture.has_alpha)
+            reading = [*picture.reading, *(TO_SRGB if self.scene_view is None else ())]
+            straight = self.scene_view is not None and self.straight and picture.has_alpha
+            read = farm_ffmpeg.decode(self.ffmpeg, file, reading, picture.has_alpha, straight)
         finally:
             if file != image:
                 os.remove(file)
@@ -99,6 +111,8 @@ class Source:
         planes = 4 if picture.has_alpha else 3
         if len(data) != size[0] * size[1] * planes * _FLOAT:
             raise damaged(name, "it ends too early")
+        if self.scene_view is not None:
+            self.scene_view.show(image, name, size, data)
         return Frame(size, data, picture.has_alpha)
 
 

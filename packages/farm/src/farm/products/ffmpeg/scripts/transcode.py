@@ -3,7 +3,8 @@
     transcode.py --ffmpeg=FILE --sequence=PATH --project=FOLDER --output=FOLDER --partial=FOLDER
                  --frames=RANGE --listed=TEXT --start=NUMBER --codec=NAME --quality=NUMBER
                  --rate=RATE --width=PIXELS --height=PIXELS --name=TEXT --layer=TEXT
-                 --stereo-view=TEXT --background=COLOUR --sound=PATH --sound-start=TEXT
+                 --stereo-view=TEXT --view=SRGB|SCENE --colours=JSON --background=COLOUR
+                 --sound=PATH --sound-start=TEXT
 
 ``--frames`` are the frames to report. They are also the frames of the film, unless ``--listed`` is
 empty: then it has all existing images. The verified film is renamed into the output folder and
@@ -19,6 +20,7 @@ it, and checks the files itself.
 """
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -34,11 +36,20 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import farm_ffmpeg
 import farm_sound
 from farm_alpha import Alpha
-from farm_codecs import CODECS, Codec, even, film_size, filters, output_arguments
+from farm_codecs import (
+    CODECS,
+    Codec,
+    even,
+    film_size,
+    filters,
+    has_alpha,
+    output_arguments,
+)
 from farm_events import SceneError, die_with_runner, emit, flush, progress
 from farm_frames import TO_SRGB, Frame, Source, check_size, damaged, in_order, of_one_size
 from farm_images import png_has_alpha, strictness, tiff_is_multiplied, trouble
 from farm_layers import choose, pictures_in
+from farm_scene_view import SceneView
 from farm_script import FAILED, FULL_DISK, disk_is_full, explain, frames_of, move
 from farm_sequence import ImageSequence, SequenceError, parse_sequence
 from farm_sound import Sound
@@ -70,7 +81,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     texts = ["ffmpeg", "sequence", "project", "output", "partial", "frames", "listed", "name"]
-    texts += ["layer", "stereo-view", "background", "sound", "sound-start"]
+    texts += ["layer", "stereo-view", "view", "colours", "background", "sound", "sound-start"]
     for name in texts:
         parser.add_argument(f"--{name}", required=True)
     for name in ["start", "quality", "width", "height"]:
@@ -109,7 +120,7 @@ def _work(options: argparse.Namespace) -> None:
         shown = next(decoded)
         size = shown.size
         _refuse_too_small(options, size)
-        alpha = Alpha.LIGHT if shown.has_alpha else Alpha.NONE
+        alpha = source.alpha if shown.has_alpha else Alpha.NONE
         _encode_frames(options, _Film(encoder, quality, alpha, sound), decoded, shown, names)
     film = _film_path(options)
     _check(farm_ffmpeg.examine(ffprobe, film), options, len(frames), size, sound)
@@ -244,9 +255,13 @@ def _source(options: argparse.Namespace, image: str, name: str) -> "Source | Non
                 f" for {name}."
             )
         return None
-    if pictures_in(image).parts == 1:
+    scene_view = SceneView(json.loads(options.colours)) if options.view == "SCENE" else None
+    if scene_view is None and pictures_in(image).parts == 1:
         return None
-    return Source(options.ffmpeg, options.layer, options.stereo_view, options.partial)
+    codec: Codec = CODECS[options.codec]
+    straight = bool(options.background) or has_alpha(codec, options.quality)
+    picture = options.layer, options.stereo_view
+    return Source(options.ffmpeg, *picture, options.partial, scene_view, straight)
 
 
 def _reading(options: argparse.Namespace, image: str, name: str) -> "list[str]":
