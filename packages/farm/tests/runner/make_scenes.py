@@ -219,3 +219,44 @@ scene.cycles.shading_system = True
 tree = bpy.data.objects["Cube"].active_material.node_tree
 tree.nodes.new("ShaderNodeScript").script = bpy.data.texts.new("shader.osl")
 save("programs/shader.blend")
+
+# the switch is animated, and what it switches on prints when it runs
+OSL = """
+shader program(output color answer = 0, output point position = 0, output vector direction = 0,
+               output color throughput = 1)
+{
+    printf("OSL runs\\n");
+}
+"""
+with open(os.path.join(ROOT, "programs", "program.osl"), "w") as file:
+    file.write(OSL)
+scene = fresh()
+tree = bpy.data.objects["Cube"].active_material.node_tree
+node = tree.nodes.new("ShaderNodeScript")
+node.mode, node.filepath = "EXTERNAL", "//program.osl"
+for frame, value in enumerate((False, True)):
+    scene.cycles.shading_system = value
+    scene.keyframe_insert("cycles.shading_system", frame=frame)
+scene.frame_set(0)
+scene.cycles.shading_system = False
+save("programs/switched.blend")
+
+# cameras that are programs, in Blenders that know them
+if "custom_filepath" in bpy.types.Camera.bl_rna.properties:
+    for name in ("plain", "keyframe", "driver", "left"):
+        scene = fresh()
+        camera = scene.camera.data
+        camera.custom_mode, camera.custom_filepath = "EXTERNAL", "//program.osl"
+        number = camera.bl_rna.properties["type"].enum_items["CUSTOM"].value
+        if name == "plain":
+            camera.type = "CUSTOM"
+        if name == "keyframe":
+            for frame, kind in enumerate(("PERSP", "CUSTOM")):
+                camera.type = kind
+                camera.keyframe_insert("type", frame=frame)
+            camera.type = "PERSP"
+        if name == "driver":
+            driver = camera.driver_add("type").driver
+            driver.type, driver.expression = "SCRIPTED", f"frame * 0 + {number}"
+            camera.type = "PERSP"
+        save(f"programs/camera-{name}.blend")

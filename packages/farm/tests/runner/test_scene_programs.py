@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from blenders import Blender
+from farm import products
 from farm.confine import probe
 from farm_protocol.runner import Outcome
 from messages import of_scene, saying, says
@@ -156,6 +157,54 @@ def test_shaders_that_are_programs_need_a_sandbox(rig: Rig) -> None:
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.permanent) == (Outcome.FAILED, False)
     assert says(finish.message, "scene-uses-shaders-osl-which")
+
+
+@pytest.mark.usefixtures("without_bwrap")
+def test_nor_do_they_run_where_they_are_only_switched_on_later(rig: Rig) -> None:
+    farm = run(rig, "switched.blend", "--sandbox", "auto", files=("programs/program.osl",))
+    finish = farm.finishes["c1"]
+    assert (finish.outcome, finish.permanent) == (Outcome.FAILED, False)
+    assert says(finish.message, "scene-uses-shaders-osl-which")
+
+
+SWITCHED_OFF = """
+import sys
+import bpy
+sys.path[:0] = sys.argv[-4:-2]
+import farm_programs
+from farm_events import SceneError
+bpy.ops.wm.open_mainfile(filepath=sys.argv[-1], use_scripts=False)
+try:
+    farm_programs.switch_off()
+except SceneError as error:
+    print("failed:", error)
+    sys.exit()
+for frame in (1, 2):
+    bpy.context.scene.frame_set(frame)
+    bpy.ops.render.render()
+print("rendered")
+"""
+"""What a runner's script does where there is no sandbox, in a Blender that any account may read."""
+
+
+@pytest.mark.every_blender
+@pytest.mark.parametrize("name", ["plain", "keyframe", "driver", "left"])
+def test_nor_do_cameras_that_are_programs_whatever_makes_them_such(
+    blender: Blender, scenes: Path, tmp_path: Path, name: str
+) -> None:
+    scene = scenes / "programs" / f"camera-{name}.blend"
+    if not scene.exists():
+        pytest.skip("this Blender's cameras are no programs")
+    script = tmp_path / "switched_off.py"
+    script.write_text(SWITCHED_OFF)
+    own = Path(products.__file__).parent
+    folders = (str(own / each) for each in ("blender/scripts", "shared"))
+    told = blender.run(script, *folders, str(tmp_path), str(scene))
+    assert "OSL runs" not in told
+    if name == "left":  # Its program is not used, and goes without a word.
+        assert "rendered" in told
+    else:
+        assert says(told.partition("failed: ")[2].strip(), "scene-uses-shaders-osl-which")
 
 
 @pytest.mark.parametrize("mode", ["off", "required"])

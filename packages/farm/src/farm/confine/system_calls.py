@@ -30,6 +30,11 @@ What is refused on every machine, and why:
 - Extended attributes, since a filter cannot see the name of the attribute. Access control lists are
   such attributes: on an in-memory file system, each takes up to 64 KiB that no process or control
   group is charged for. Programs support file systems without attributes.
+- NUMA policies of memory ranges (mbind). A shared file keeps one for each page, also for pages
+  that were never written, in memory that no process or control group is charged for.
+- Transmit timestamps of sockets (SO_TIMESTAMPING), for which a socket keeps copies of what it has
+  sent; and IPv6 flow labels, of which there is a limited number for the whole machine.
+- IP protocols other than TCP and UDP.
 - Others that a renderer does not need, and that have been used to attack kernels.
 
 Everything else is allowed, as nobody knows which system calls renderers, plug-ins and drivers need.
@@ -58,7 +63,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # linux/bpf_common.h
+# linux/bpf_common.h
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
+_JUMP = 0x05
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT, _THIRD_ARGUMENT = 0, 4, 16, 24, 32
 """Offsets in ``struct seccomp_data`` (linux/seccomp.h) on a little-endian machine."""
 _UPPER_HALF = 4
@@ -67,8 +74,13 @@ _ALLOW, _ERROR = 0x7FFF0000, 0x00050000  # linux/seccomp.h
 _X32 = 0x40000000
 """System call numbers from here on belong to the x32 ABI, which nobody uses."""
 # linux/socket.h. Python defines only those of the system on which it was built.
-_FAMILIES = (1, 2, 10, 16)
-"""AF_UNIX, AF_INET, AF_INET6, AF_NETLINK: the families that a network namespace isolates."""
+_FAMILIES, _IP_FAMILIES = (1, 16), (2, 10)
+"""AF_UNIX and AF_NETLINK; AF_INET and AF_INET6: the families that a network namespace isolates."""
+_PROTOCOLS = (0, 6, 17)
+"""IP protocols: the default of the type, TCP and UDP. The queues of others are in no table that is
+read (MPTCP), or are charged to the memory of UDP without being counted as UDP (UDP-Lite)."""
+_TYPE_MASK, _FIRST_OTHER_TYPE = 0xF, 4
+"""The type of a socket without its flags; below are streams, datagrams and raw sockets."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +89,7 @@ class _Calls:
 
     Attributes:
         architecture: AUDIT_ARCH constant.
-        sockets: socket and socketpair; argument 1 is the family, argument 3 the protocol.
+        sockets: socket and socketpair; the arguments are family, type and protocol.
         clone: argument 1 has the flags.
         unshare: argument 1 has the flags.
         leases: fcntl and its variants; argument 2 is the command.
@@ -117,7 +129,7 @@ _FIRST_NEW = 424
 _NEW = (
     *(424, 434, 437, 439),  # pidfd_send_signal, pidfd_open, openat2, faccessat2
     *(440, 441, 448, 449),  # process_madvise, epoll_pwait2, process_mrelease, futex_waitv
-    *(450, 451, 452, 453),  # set_mempolicy_home_node, cachestat, fchmodat2, map_shadow_stack
+    *(451, 452, 453),  # cachestat, fchmodat2, map_shadow_stack
     *(462, 464, 465, 466),  # mseal, getxattrat, listxattrat, removexattrat
 )
 """The new calls that are allowed."""
@@ -136,6 +148,7 @@ _AMD64 = _Calls(
         "add_key": 248,
         "request_key": 249,
         "keyctl": 250,
+        "mbind": 237,
         "inotify_init": 253,
         "inotify_init1": 294,
         "perf_event_open": 298,
@@ -174,6 +187,7 @@ _I386 = _Calls(
         "add_key": 286,
         "request_key": 287,
         "keyctl": 288,
+        "mbind": 274,
         "inotify_init": 291,
         "inotify_init1": 332,
         "perf_event_open": 336,
@@ -212,6 +226,7 @@ _ARM64 = _Calls(
         "add_key": 217,
         "request_key": 218,
         "keyctl": 219,
+        "mbind": 235,
         "perf_event_open": 241,
         "fanotify_init": 262,
         "seccomp": 277,
@@ -234,10 +249,12 @@ _SMALL_SEGMENT, _SMALL_SET = 16 * 1024, 16
 """Maximum bytes of a shared memory segment, and semaphores of a set: enough to detect another
 instance of a program. There can be 4096 segments and 32,000 sets, which take 64 MB and 40 MB of
 memory."""
-_SOL_SOCKET, _SO_SNDBUF, _SO_RCVBUF = 1, 7, 8  # asm-generic/socket.h
-_SO_ATTACH = (26, 50, 51, 52)
-"""SO_ATTACH_FILTER, _BPF, _REUSEPORT_CBPF, _REUSEPORT_EBPF (asm-generic/socket.h)."""
-_IPPROTO_MPTCP = 262  # linux/in.h
+_SOL_SOCKET, _SO_SIZES = 1, (7, 8, 18)
+"""SO_SNDBUF, SO_RCVBUF, SO_RCVLOWAT: the options that enlarge a buffer (asm-generic/socket.h)."""
+_SO_REFUSED = (26, 50, 51, 52, 37, 65, 60, 61, 73)
+"""SO_ATTACH_FILTER, _BPF, _REUSEPORT_CBPF, _REUSEPORT_EBPF, SO_TIMESTAMPING_OLD, _NEW, SO_ZEROCOPY,
+SO_TXTIME, SO_RESERVE_MEM (asm-generic/socket.h)."""
+_SOL_IPV6, _IPV6_FLOWLABEL_MGR = 41, 32  # linux/in6.h
 _CLONE_FILES, _CLONE_THREAD, _CLONE_NEWUSER = 0x400, 0x10000, 0x10000000  # linux/sched.h
 _CLOSE_RANGE, _CLOSE_RANGE_UNSHARE = 436, 2  # linux/close_range.h
 _F_REFUSED = (37, 38, 1024, 1026)
@@ -266,7 +283,8 @@ def program(machine: str, watched: bool = False) -> bytes | None:
     lines = [_line(_LOAD, _ARCHITECTURE)]
     for calls in ways:
         body = _body(calls, watched)
-        lines += [_line(_EQUAL, calls.architecture, 0, len(body)), *body]
+        # A conditional jump can skip no more than 255 instructions.
+        lines += [_line(_EQUAL, calls.architecture, 1, 0), _line(_JUMP, len(body)), *body]
     return b"".join([*lines, _refuse(errno.ENOSYS)])
 
 
@@ -310,21 +328,32 @@ def _body(calls: _Calls, watched: bool) -> list[bytes]:
     lines += [_line(_EQUAL, calls.session, 0, 1), _refuse(0)]
     lines += _threads_and_namespaces(calls)
     lines += _no_filters_and_no_new_options(calls)
+    lines += _options_of_sockets(calls, watched)
     lines += _what_is_wanted_of_files(calls)
     if watched:
         lines += _no_more_memory(calls)
-    families = [
-        # Data queued by MPTCP is in no table of connections, so it could not be counted.
-        _line(_LOAD, _THIRD_ARGUMENT),
-        *(_line(_EQUAL, _IPPROTO_MPTCP, 0, 1), _refuse(errno.EPROTONOSUPPORT)),
-        _line(_LOAD, _FIRST_ARGUMENT),
-    ]
-    for family in _FAMILIES:
-        families += [_line(_EQUAL, family, 0, 1), _line(_RETURN, _ALLOW)]
-    families.append(_refuse(errno.EAFNOSUPPORT))
+    made = _sockets()
     for number in calls.sockets:
-        lines += [_line(_EQUAL, number, 0, len(families)), *families]
+        lines += [_line(_EQUAL, number, 0, len(made)), *made]
     return [*lines, _line(_RETURN, _ALLOW)]
+
+
+def _sockets() -> list[bytes]:
+    lines = [_line(_LOAD, _FIRST_ARGUMENT)]
+    for family in _FAMILIES:
+        lines += [_line(_EQUAL, family, 0, 1), _line(_RETURN, _ALLOW)]
+    for at, family in enumerate(_IP_FAMILIES, start=1):
+        lines.append(_line(_EQUAL, family, len(_IP_FAMILIES) - at + 1))
+    lines += [
+        _refuse(errno.EAFNOSUPPORT),
+        # The type can imply another protocol: SOCK_SEQPACKET is SCTP.
+        *(_line(_LOAD, _SECOND_ARGUMENT), _line(_AND, _TYPE_MASK)),
+        *(_line(_AT_LEAST, _FIRST_OTHER_TYPE, 0, 1), _refuse(errno.ESOCKTNOSUPPORT)),
+        _line(_LOAD, _THIRD_ARGUMENT),
+    ]
+    for protocol in _PROTOCOLS:
+        lines += [_line(_EQUAL, protocol, 0, 1), _line(_RETURN, _ALLOW)]
+    return [*lines, _refuse(errno.EPROTONOSUPPORT)]
 
 
 def _what_is_wanted_of_files(calls: _Calls) -> list[bytes]:
@@ -388,16 +417,31 @@ def _no_filters_and_no_new_options(calls: _Calls) -> list[bytes]:
         *(_line(_AT_LEAST, _PR_FIRST_NEW, 0, len(named) + 1), *named, _refuse(errno.EINVAL)),
         _line(_RETURN, _ALLOW),
     ]
-    lines = [_line(_EQUAL, calls.processes, 0, len(asked)), *asked]
-    attached = [_line(_LOAD, _THIRD_ARGUMENT)]
-    for option in _SO_ATTACH:
-        attached += [_line(_EQUAL, option, 0, 1), _refuse(errno.ENOPROTOOPT)]
-    attached.append(_line(_LOAD, _NUMBER))
-    asked = [
-        *(_line(_LOAD, _SECOND_ARGUMENT), _line(_EQUAL, _SOL_SOCKET, 1, 0)),
-        *(_line(_RETURN, _ALLOW), *attached),
-    ]
-    return [*lines, _line(_EQUAL, calls.options, 0, len(asked)), *asked]
+    return [_line(_EQUAL, calls.processes, 0, len(asked)), *asked]
+
+
+def _options_of_sockets(calls: _Calls, watched: bool) -> list[bytes]:
+    lines = []
+    for level, options in ((_SOL_SOCKET, _SO_REFUSED), (_SOL_IPV6, (_IPV6_FLOWLABEL_MGR,))):
+        # The error of a kernel without these options.
+        refused = [_line(_LOAD, _THIRD_ARGUMENT)]
+        for option in options:
+            refused += [_line(_EQUAL, option, 0, 1), _refuse(errno.ENOPROTOOPT)]
+        lines += [
+            *(_line(_LOAD, _SECOND_ARGUMENT), _line(_EQUAL, level, 0, len(refused))),
+            *refused,
+        ]
+    if watched:
+        # Does nothing and reports success: the kernel may also set a smaller size than requested.
+        ignored = [_line(_LOAD, _THIRD_ARGUMENT)]
+        for option in _SO_SIZES:
+            ignored += [_line(_EQUAL, option, 0, 1), _refuse(0)]
+        lines += [
+            *(_line(_LOAD, _SECOND_ARGUMENT), _line(_EQUAL, _SOL_SOCKET, 0, len(ignored))),
+            *ignored,
+        ]
+    lines.append(_line(_RETURN, _ALLOW))
+    return [_line(_EQUAL, calls.options, 0, len(lines)), *lines]
 
 
 def _no_more_memory(calls: _Calls) -> list[bytes]:
@@ -410,14 +454,7 @@ def _no_more_memory(calls: _Calls) -> list[bytes]:
             *(_refuse(errno.EINVAL), _line(_RETURN, _ALLOW)),
         ]
         lines += [_line(_EQUAL, number, 0, len(asked)), *asked]
-    # Does nothing and reports success: the kernel may also set a smaller size than requested.
-    asked = [
-        *(_line(_LOAD, _SECOND_ARGUMENT), _line(_EQUAL, _SOL_SOCKET, 0, 4)),
-        *(_line(_LOAD, _THIRD_ARGUMENT), _line(_EQUAL, _SO_SNDBUF, 1, 0)),
-        *(_line(_EQUAL, _SO_RCVBUF, 0, 1), _refuse(0)),
-        _line(_RETURN, _ALLOW),
-    ]
-    return [*lines, _line(_EQUAL, calls.options, 0, len(asked)), *asked]
+    return lines
 
 
 def _refuse(number: int) -> bytes:

@@ -1,8 +1,9 @@
 """File locks held by renderers. Only on Linux.
 
 Each lock takes about 200 bytes of kernel memory that no process and no control group is charged
-for, and a file can have any number of them. Only POSIX locks are counted: there is at most one
-flock lock per open file, and all other kinds are refused (`farm.confine.system_calls`).
+for, and a file can have any number of POSIX locks. There is at most one flock lock per open file,
+but these count, too: otherwise they could fill the part of the table that is read, so that POSIX
+locks after them are not seen. All other kinds are refused (`farm.confine.system_calls`).
 """
 
 import os
@@ -17,11 +18,11 @@ _MOST_LINES = 30_000
 """Limit of lines read from the table: for each page, the kernel starts from the beginning, and
 blocks every process that locks a file."""
 _PAGE = 1 << 16
-_POSIX, _KIND, _PROCESS, _COLUMNS = b"POSIX", 1, 4, 5
+_PROCESS, _COLUMNS = 4, 5
 
 
 def too_many_locks(processes: Collection[int]) -> bool:
-    """Return whether processes hold more POSIX locks than any program needs."""
+    """Return whether processes hold more locks than any program needs."""
     ours = {str(each).encode() for each in processes}
     lines = found = 0
     rest = b""
@@ -42,10 +43,10 @@ def too_many_locks(processes: Collection[int]) -> bool:
 
 
 def _holder(line: bytes) -> bytes:
-    """Return the process id of the holder of a POSIX lock; b"" for lines about other locks.
+    """Return the process id of the holder of a lock; b"" if the line has none.
 
     Parameters:
         line: see proc_locks(5); a lock that waits for another one begins with an arrow.
     """
     columns = line.replace(b" -> ", b" ", 1).split(maxsplit=_COLUMNS)
-    return columns[_PROCESS] if len(columns) > _COLUMNS and columns[_KIND] == _POSIX else b""
+    return columns[_PROCESS] if len(columns) > _COLUMNS else b""

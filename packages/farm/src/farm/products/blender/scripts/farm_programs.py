@@ -11,8 +11,8 @@ seen in 3.4.1, in every scene of the file, including linked ones:
 * Fluid domains: the folder of the cache becomes part of a line of Python as well; older Blenders do
   not escape the quote.
 * The statement ``import``: older Blenders look for a module among the texts of the file, too.
-* OSL: shaders that Cycles compiles to machine code. They can neither write files nor start
-  programs, but read pictures, and are trusted to be what a compiler has made.
+* OSL: shaders, and cameras since 4.5, that Cycles compiles to machine code. They can neither write
+  files nor start programs, but read pictures, and are trusted to be what a compiler has made.
 
 Names cannot be animated, but switches can. So programs are removed, not only switched off.
 """
@@ -23,12 +23,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import bpy
+import farm_animation
 from farm_events import PROGRAMS, SceneError
 from farm_script import listed
 
 _NO_NAME = re.compile(r"[\\\x00-\x1f]")
 _MASKS_QUOTES = (3, 4)
 """The first Blender known to escape folders in Python correctly."""
+_PROGRAMS_OF_A_CAMERA = (
+    "custom_filepath",
+    "custom_shader",
+    "custom_bytecode",
+    "custom_bytecode_hash",
+)
+"""A file, a text, and what was compiled."""
 
 
 def switch_off() -> "list[str]":
@@ -106,26 +114,43 @@ def _check_fluids() -> None:
 
 def _check_shaders() -> None:
     nodes = list(_script_nodes())
-    custom = [each for each in bpy.data.cameras if getattr(each, "type", "") == "CUSTOM"]
-    if not nodes and not custom:
-        return
-    if any(
-        getattr(getattr(each, "cycles", None), "shading_system", False) for each in bpy.data.scenes
-    ):
+    # The scene's switch is for nodes; a camera only needs its type.
+    shaded = nodes and any(
+        getattr(each.cycles, "shading_system", False)
+        or farm_animation.changes(each, "cycles.shading_system")
+        for each in bpy.data.scenes
+        if hasattr(each, "cycles")
+    )
+    if shaded or any(_may_be_a_program(each) for each in bpy.data.cameras):
         raise SceneError(
             "The scene uses OSL shaders, which are programs and run only in a sandbox. This"
             " render machine has none. Use other nodes, or have bubblewrap installed.",
             permanent=False,
         )
-    # The switch may be animated.
     for node in nodes:
+        node.script, node.filepath = None, ""
         node.mode, node.bytecode, node.bytecode_hash = "INTERNAL", "", ""
-    for camera in custom:
-        camera.type = "PERSP"
+    for camera in bpy.data.cameras:
+        _remove_program(camera)
+
+
+def _may_be_a_program(camera: Any) -> bool:
+    return getattr(camera, "type", "") == "CUSTOM" or (
+        any(getattr(camera, each, None) for each in _PROGRAMS_OF_A_CAMERA)
+        and farm_animation.changes(camera, "type")
+    )
+
+
+def _remove_program(camera: Any) -> None:
+    # Blender may compile the script in use when another property changes, so that one goes first.
+    in_use = "custom_shader" if getattr(camera, "custom_mode", "") == "INTERNAL" else ""
+    for name in sorted(_PROGRAMS_OF_A_CAMERA, key=lambda each: each != in_use):
+        if getattr(camera, name, None):
+            setattr(camera, name, None if name == "custom_shader" else "")
 
 
 def _script_nodes() -> "Iterator[Any]":
-    owners = [*bpy.data.materials, *bpy.data.worlds, *bpy.data.lights]
+    owners = [*bpy.data.materials, *bpy.data.worlds, *bpy.data.lights, *bpy.data.linestyles]
     trees = [each.node_tree for each in owners if each.node_tree] + list(bpy.data.node_groups)
     for tree in trees:
         yield from (node for node in tree.nodes if node.bl_idname == "ShaderNodeScript")
