@@ -133,6 +133,31 @@ async def test_what_was_left_out_is_named(start: Start, tmp_path: Path, column: 
     assert json.dumps(activity)
 
 
+async def test_a_result_whose_folder_is_not_absolute_is_left_out(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be written relative to where Envoy was started."""
+    studio = await start()
+    await studio.sign_in()
+    good = await studio.submitted()
+    studio.farm.output(good, f"{OUT}/first.png", b"first")
+    await until((studio.results / "first.png").exists)
+    await start.stop()
+    with sqlite3.connect(tmp_path / "envoy" / "journal.sqlite3") as journal:
+        journal.executescript(
+            "INSERT INTO downloads (entry_id, folder, relative, place, hash, size, state,"
+            " message, reason, written_mtime_ns) SELECT entry_id, 'away', relative, 'away', hash,"
+            " size, 'pending', '', '', 0 FROM downloads"
+        )
+    monkeypatch.chdir(tmp_path)
+    studio = await start()
+    studio.farm.output(good, f"{OUT}/second.png", b"second")
+    await until((studio.results / "second.png").exists)
+    (problem,) = (await studio.http.get("/envoy/activity")).json()["problems"]
+    assert says(problem, "envoys-journal-damaged-left-out", "download", "first.png")
+    assert not (tmp_path / "away").exists()
+
+
 async def test_a_journal_with_bad_pages_is_told_of_in_a_message(
     start: Start, tmp_path: Path
 ) -> None:

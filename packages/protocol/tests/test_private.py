@@ -1,12 +1,13 @@
 """Data folders that no other user may look into."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from farm_protocol.private import Contents, make_folder, open_private
+from farm_protocol.private import MOST_BYTES, Contents, make_folder, open_private, read_regular
 from messages import saying
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no modes")
@@ -105,3 +106,15 @@ def test_a_link_in_the_place_of_a_folder_is_followed_as_its_user_chose_it(tmp_pa
 def test_files_are_private_from_their_first_moment(tmp_path: Path) -> None:
     with open(tmp_path / "file", "w", opener=open_private) as file:
         assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == 0o600
+
+
+def test_of_a_file_without_an_end_no_more_is_read_than_a_small_one_has(tmp_path: Path) -> None:
+    """A sparse one costs its maker nothing."""
+    file = tmp_path / "farm.json"
+    file.write_bytes(b"{}")
+    assert read_regular(file) == b"{}"
+    os.truncate(file, MOST_BYTES)
+    assert len(read_regular(file)) == MOST_BYTES
+    os.truncate(file, 1 << 40)
+    with pytest.raises(OSError, check=lambda error: error.errno == errno.EFBIG):
+        read_regular(file)

@@ -16,6 +16,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
+MOST_BYTES = 16 << 20
+"""Limit of a file that is read whole. What services keep in such files has kilobytes."""
 _OTHERS = 0o077
 
 
@@ -75,17 +77,21 @@ def reason(error: OSError, folder: Path) -> str:
 
 
 def read_regular(path: Path) -> bytes:
-    """Return the content of a file.
+    """Return the content of a small file that a service keeps.
 
     Raises:
-        OSError: it does not exist, cannot be read, or is not a regular file.
+        OSError: it does not exist, cannot be read, is not a regular file, or is larger than
+            `MOST_BYTES`, for which memory and time have no limit otherwise.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     with os.fdopen(descriptor, "rb") as file:
-        return file.read()
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"it is larger than {MOST_BYTES >> 20} MiB", str(path))
+    return content
 
 
 def _check_kind(folder: Path, name: str, is_folder: bool) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from farm_protocol.jobs import Job
 
@@ -233,6 +234,9 @@ class Downloads:
         )
         for row in rows:
             try:
+                # A relative one would be that of the folder in which Envoy was started.
+                if not Path(row["real_folder"] or row["folder"]).is_absolute():
+                    raise ValueError("its folder is not an absolute path")  # noqa: TRY301
                 return Download(**{**row, "state": DownloadState(row["state"])})
             except ValueError as error:
                 self._damage.note("download", row["relative"], error)
