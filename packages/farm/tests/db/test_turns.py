@@ -1,8 +1,9 @@
 """Calls that share a transaction, on both databases."""
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
 
 import pytest
 from farm.db.engine.database import Database
@@ -28,13 +29,23 @@ def refuse(_: Connection) -> int:
     raise LookupError("not this one")
 
 
-def gathered(database: Database, works: list[Callable[[Connection], int]]) -> list["Future[int]"]:
-    """Submit calls while somebody else has the turn, so that they wait together."""
+Work = Callable[[Connection], int]
+
+
+def gathered(
+    database: Database, works: list[Work], owners: Sequence[str] = ()
+) -> list["Future[int]"]:
+    """Submit calls while somebody else has the turn, so that they wait together.
+
+    Parameters:
+        owners: of each of them; by default one has sent all.
+    """
     with database.write():
         first = database.submit(lambda _: 0)
         while not first.running():
             pass  # It has been taken, alone, and waits for the turn.
-        return [database.submit(work) for work in works]
+        asked = zip(works, owners or [""] * len(works), strict=True)
+        return [database.submit(work, owner) for work, owner in asked]
 
 
 def names(database: Database) -> list[str]:
@@ -70,6 +81,68 @@ def test_each_gets_its_own_error_and_spoils_nobody_elses_work(
         answers[1].result()
     assert answers[2].result() == answers[0].result() + 1
     assert names(database) == ["p1", "p2"]
+
+
+def test_who_sends_many_calls_delays_another_by_one(open_again: Callable[[], Database]) -> None:
+    done: list[str] = []
+
+    def by(owner: str) -> Work:
+        def work(_: Connection) -> int:
+            done.append(owner)
+            return 0
+
+        return work
+
+    senders = ["eve"] * 200 + ["ann"] * 2 + ["bob"]
+    wait(gathered(open_again(), [by(each) for each in senders], senders))
+    assert done[:5] == ["eve", "ann", "bob", "eve", "ann"]
+
+
+def test_whose_calls_fail_has_others_repeat_theirs_once(open_again: Callable[[], Database]) -> None:
+    database = open_again()
+    tries: list[str] = []
+
+    def of_ann(_: Connection) -> int:
+        tries.append("ann")
+        return 0
+
+    works = [add_plan("p1"), refuse, refuse, of_ann, refuse, add_plan("p2")]
+    answers = gathered(database, works, ["eve", "eve", "eve", "ann", "eve", "eve"])
+    wait(answers)
+    assert len(tries) <= 2
+    failed = [answer.exception() is not None for answer in answers]
+    assert failed == [False, True, True, False, True, False]
+    assert names(database) == ["p1", "p2"]
+
+
+def test_a_transaction_that_takes_long_takes_no_further_call(
+    open_again: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farm.db.engine.turns.LONG_SECONDS", 0.0)
+    database, reader = open_again(), open_again()
+
+    def look(_: Connection) -> int:
+        return len(names(reader))
+
+    answers = gathered(database, [add_plan("p1"), look, add_plan("p2"), look])
+    assert [answers[1].result(), answers[3].result()] == [1, 2]
+
+
+def test_calls_that_nobody_can_commit_each_have_an_error(
+    open_again: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = open_again()
+
+    @contextmanager
+    def broken() -> Iterator[Connection]:
+        with database.write():
+            raise OSError("no disk")
+        yield
+
+    monkeypatch.setattr(database._shared, "_write", broken)
+    answers = gathered(database, [add_plan("p1"), add_plan("p2")], ["eve", "ann"])
+    wait(answers)
+    assert all(isinstance(answer.exception(), OSError) for answer in answers)
 
 
 def test_an_error_that_shows_late_is_still_its_own_calls(

@@ -91,10 +91,10 @@ def wait_for(client: httpx.Client, wanted: Callable[[dict[str, Any]], bool]) -> 
     raise AssertionError(job_of(client))
 
 
-def at_work(farm: Farm, user: httpx.Client) -> FakeRunner:
-    """Submit a job of a user; return a runner that has claimed its frames."""
+def at_work(farm: Farm, user: httpx.Client, number: int = 1) -> FakeRunner:
+    """Submit a job of a user; return a runner, the ``number``-th of the farm, with its frames."""
     send(user, "demo/scene.blend", b"BLENDER-v304")
     user.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
-    made = FakeRunner(farm)
+    made = FakeRunner(farm, number)
     made.claim()
     return made

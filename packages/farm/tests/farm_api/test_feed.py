@@ -10,6 +10,7 @@ from farm.db import outputs as outputs_of
 from farm.db.engine.prepared import Prepared
 from farm.db.tables import changes as changes_table
 from farm.db.tables import jobs, outputs
+from farm.scheduler.claims import FILES_AT_A_TIME
 from sqlalchemy import delete, func, select
 
 from .conftest import Farm, send, spec
@@ -155,7 +156,7 @@ def test_a_frame_of_very_many_files_is_stored_in_portions(
     assert list(wrong["errors"]) == ["outputs[12000].hash"]
     for _ in range(2):  # Again is harmless.
         assert runner.post("frames", report | {"outputs": made}).status_code == 204
-    assert turns == [5_000, 5_000, 2_000]  # Nothing of the wrong one, nor of the second time.
+    assert turns == [FILES_AT_A_TIME] * 12  # Nothing of the wrong one, nor of the second time.
     assert max(statements) < 10
     told, cursor, more = set[str](), 0, True
     while more:

@@ -205,3 +205,15 @@ def test_the_description_tells_nothing_of_the_farms_data(farm: Farm) -> None:
     # Nor is there another page that describes it.
     for path in ("/docs", "/redoc", "/openapi.yaml", "/v1/openapi.json"):
         assert farm.client().get(path).status_code == 404
+
+
+def test_who_has_no_valid_token_takes_no_turn_to_write(farm: Farm) -> None:
+    """Each call of theirs would be repeated with, and before, those of runners."""
+    stranger = farm.client("a token that nobody was given")
+    with farm.database.write():
+        for what in ("heartbeat", "log", "finish", "frames"):
+            body = {"offset": 0, "text": "", "outcome": "stopped", "frame": 1, "seconds": 0}
+            answer = stranger.post(f"/v1/runner/claims/none/{what}", json=body | {"outputs": []})
+            assert answer.status_code in (400, 401), answer.text
+        assert stranger.post("/v1/runner/heartbeat", json={}).status_code == 401
+        assert stranger.post("/v1/runner/claims", json={}).status_code == 401

@@ -374,7 +374,7 @@ class World:
         report = FrameDone(
             frame=frame, seconds=1, outputs=[OutputFile(path=path, hash=BLOB, size=3)]
         )
-        done = partial(claims.frame_done, portion=range(1), grow=lambda _: None)
+        done = partial(claims.frame_done, portion=range(1), take=lambda *_: None)
         self._tell(process, done, report)
         process.delivered = True
 

@@ -19,6 +19,7 @@ from starlette.types import Scope
 from farm.accounts.attempts import Attempts
 from farm.accounts.credentials import authenticate
 from farm.accounts.password_queue import PasswordQueue
+from farm.api.known_runners import KnownRunners
 from farm.api.own_turns import Turns
 from farm.api.polls import Polls
 from farm.api.runner_job import FileLists
@@ -55,6 +56,7 @@ class Context:
         polls: requests that wait for news.
         turns: turns that users' requests take before they take a thread.
         file_lists: of jobs, for their runners.
+        runners: accounts of the runners that have called.
         one_project: lets one request at a time change a project's files, by account and name.
     """
 
@@ -75,11 +77,12 @@ class Context:
     polls: Polls = field(default_factory=Polls)
     turns: Turns = field(default_factory=Turns)
     file_lists: FileLists = field(default_factory=FileLists)
+    runners: KnownRunners = field(default_factory=KnownRunners)
     one_project: OneAtATime = field(default_factory=OneAtATime)
 
-    async def write(self, work: Callable[[Connection], Result]) -> Result:
+    async def write(self, work: Callable[[Connection], Result], account_id: str) -> Result:
         """Let ``work`` write without a thread of its own; see `Database.submit`."""
-        return await asyncio.wrap_future(self.database.submit(work))
+        return await asyncio.wrap_future(self.database.submit(work, account_id))
 
     def notify(self) -> None:
         """Tell both: a job has changed in a way that may leave something to do."""

@@ -113,3 +113,5 @@ class Turns:
         # Of each runner. It sends one after the other, but the farm may not know yet that one has
         # broken off. They hold no thread, so that there may be one of each connection.
         self.results = OwnTurns(RESULTS_AT_A_TIME, 1 << 20)
+        # Likewise: finished frames, and pieces of a log.
+        self.reports = OwnTurns(1, 1 << 20)

@@ -5,7 +5,8 @@ much as the farm's own, so this is a separate application on FastAPI's foundatio
 pydantic.
 """
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -79,9 +80,30 @@ class _Call:
 
         def as_caller(connection: Connection) -> Result:
             now = datetime.now(UTC)
-            return work(connection, self._caller(connection, now), now)
+            return work(connection, _known(connection, self.secret, now), now)
 
-        return await self.context.write(as_caller)
+        # Who has no valid token takes no turn to write, from whoever has one.
+        return await self.context.write(as_caller, await self.account_id())
+
+    async def account_id(self) -> str:
+        """Return the account of a caller, which was valid once. Raises NotAuthenticatedError."""
+        token_hash = hash_secret(self.secret)
+        account_id = self.context.runners.account_of(token_hash)
+        if account_id is None:
+            account_id = (await run_in_threadpool(self.caller)).job.account_id
+            self.context.runners.add(token_hash, account_id)
+        return account_id
+
+    @asynccontextmanager
+    async def report(self) -> AsyncIterator[None]:
+        """Let the runner's reports come one after the other, as it sends them."""
+        await self.account_id()
+        async with self.context.turns.reports.of(hash_secret(self.secret)):
+            yield
+
+    def take(self, connection: Connection, account_id: str, size: int) -> None:
+        """Count what a report adds to the database; see `transfer.take_result_rows`."""
+        transfer.take_result_rows(self.context, connection, account_id, size)
 
     async def read(self, work: Callable[[Connection, Caller], Result]) -> Result:
         """Let ``work`` read for the runner, in its turn. Raises NotAuthenticatedError."""
@@ -97,9 +119,6 @@ class _Call:
     def caller(self) -> Caller:
         """Return the caller. Raises NotAuthenticatedError."""
         return caller(self.context, self.secret)
-
-    def _caller(self, connection: Connection, now: datetime) -> Caller:
-        return _known(connection, self.secret, now)
 
 
 def caller(context: Context, secret: str) -> Caller:
@@ -168,6 +187,12 @@ async def _post_ready_soon(call: _Call, _: Heartbeat) -> HeartbeatAnswer:
 
 
 async def _post_frame(call: _Call, report: FrameDone) -> None:
+    async with call.report():
+        await _frame_done(call, report)
+    call.context.changes.notify()
+
+
+async def _frame_done(call: _Call, report: FrameDone) -> None:
     no_room = _has_no_room(call, report.waiting_seconds)
     *before, last = claims.portions(report)
     if before:
@@ -176,7 +201,6 @@ async def _post_frame(call: _Call, report: FrameDone) -> None:
                 connection, caller, call.claim_id, report
             )
         )
-    grow = call.context.room.check_growth
     for portion in before:
         # Others may write in between. A runner without an answer resends all of it.
         await call.write(
@@ -185,29 +209,31 @@ async def _post_frame(call: _Call, report: FrameDone) -> None:
                 claim_id=call.claim_id,
                 report=report,
                 portion=portion,
-                grow=grow,
+                take=call.take,
                 no_room=no_room,
             )
         )
     await call.write(
         lambda connection, caller, now: claims.frame_done(
-            connection, caller, call.claim_id, report, now, portion=last, grow=grow, no_room=no_room
-        )
-    )
-    call.context.changes.notify()
-
-
-async def _post_log(call: _Call, chunk: LogChunk) -> None:
-    await call.write(
-        lambda connection, caller, _: claims.add_log(
             connection,
             caller,
             call.claim_id,
-            chunk.offset,
-            chunk.text,
-            call.context.room.check_growth,
+            report,
+            now,
+            portion=last,
+            take=call.take,
+            no_room=no_room,
         )
     )
+
+
+async def _post_log(call: _Call, chunk: LogChunk) -> None:
+    async with call.report():
+        await call.write(
+            lambda connection, caller, _: claims.add_log(
+                connection, caller, call.claim_id, chunk.offset, chunk.text, call.take
+            )
+        )
 
 
 async def _post_finish(call: _Call, report: Finish) -> None:
@@ -327,11 +353,12 @@ async def _put_blob(request: Request) -> Response:
             }
         )
 
-    def wanted() -> None:
+    account_id = caller.job.account_id
+
+    def look_again() -> None:
         if _claim_of(call.caller()) != claim_id:
             raise _no_claim()
-
-    account_id = caller.job.account_id
+        check_share()
 
     def check_share() -> None:
         with call.context.database.read() as connection:
@@ -339,7 +366,9 @@ async def _put_blob(request: Request) -> Response:
         call.context.room.check_result(account_id, announced(request.scope) or 0, quota)
 
     async with call.context.turns.results.of(caller.runner.id):
-        await transfer.receive(call.context, account_id, blob_hash, request, check_share, wanted)
+        await transfer.receive(
+            call.context, account_id, blob_hash, request, check_share, look_again
+        )
     return Response(status_code=201)
 
 

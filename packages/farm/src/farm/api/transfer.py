@@ -17,10 +17,12 @@ from farm.db import accounts as account_rows
 from farm.db import files
 from farm.db.accounts import AccountRow
 from farm.errors import HashMismatchError, InvalidRequestError, NotFoundError
-from farm.stores.room import Quota
+from farm.stores.room import AHEAD_BYTES, Quota
 
 LOOK_SECONDS = 10.0
 """How often to check whether bytes in transit are still wanted."""
+LOOK_BYTES = AHEAD_BYTES // 2
+"""Likewise: after so many of them."""
 
 
 async def receive(
@@ -29,7 +31,7 @@ async def receive(
     blob_hash: str,
     request: Request,
     quota: Callable[[], Quota | None],
-    wanted: Callable[[], object] = lambda: None,
+    look_again: Callable[[], object] = lambda: None,
 ) -> None:
     """Store the request's body as this blob. Its sender is authenticated.
 
@@ -38,7 +40,8 @@ async def receive(
             already. None: this is a result, which only the disk limits beyond that call. A rendered
             frame is not lost because its user's storage is full; `farm.jobs.budget` does not let
             others start.
-        wanted: called in a thread now and then while bytes arrive; its exceptions end the transfer.
+        look_again: called in a thread now and then while bytes arrive, see `LOOK_SECONDS` and
+            `LOOK_BYTES`; its exceptions end the transfer.
 
     Raises:
         InvalidRequestError: the request does not state its size.
@@ -74,17 +77,18 @@ async def receive(
             try:
                 # Written from the event loop: a piece goes to the page cache in microseconds, and a
                 # thread for each would cost more than the write.
-                looked = time.monotonic()
+                looked, since = time.monotonic(), 0
                 async for chunk in request.stream():
-                    if time.monotonic() - looked >= LOOK_SECONDS:
-                        await run_in_threadpool(wanted)
-                        looked = time.monotonic()
+                    if time.monotonic() - looked >= LOOK_SECONDS or since >= LOOK_BYTES:
+                        await run_in_threadpool(look_again)
+                        looked, since = time.monotonic(), 0
                     incoming.write(chunk)
                     arrived(len(chunk))
+                    since += len(chunk)
                 await run_in_threadpool(incoming.commit)
             finally:
                 incoming.abort()
-            await context.write(remember)
+            await context.write(remember, account_id)
 
 
 async def _compare(request: Request, blob_hash: str, size: int, there: int) -> None:
@@ -109,9 +113,19 @@ def quota_of(connection: Connection, account: AccountRow) -> Quota:
 
 
 def take_rows(context: Context, connection: Connection, account_id: str, size: int) -> None:
-    """Count the database's growth as stored by an account. Raises QuotaExceededError."""
+    """Count the database's growth as stored by an account.
+
+    Raises StorageFullError, QuotaExceededError.
+    """
     account = account_rows.by_id(connection, account_id)
     context.room.check_rows(account_id, size, quota_of(connection, account))
+    files.add_stored(connection, account_id, size)
+
+
+def take_result_rows(context: Context, connection: Connection, account_id: str, size: int) -> None:
+    """Likewise for what a runner reports, which may be more than its account's share."""
+    account = account_rows.by_id(connection, account_id)
+    context.room.check_result_rows(account_id, size, quota_of(connection, account))
     files.add_stored(connection, account_id, size)
 
 

@@ -29,7 +29,7 @@ from farm.db import runners as runner_rows
 from farm.db.claims import ClaimRow
 from farm.db.job_rows import JobColumns, JobRow
 from farm.db.runners import Caller, RunnerRow
-from farm.errors import ClaimLostError, ConflictError, InvalidRequestError
+from farm.errors import ClaimLostError, ConflictError, InvalidRequestError, QuotaExceededError
 from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.instances import most_runners
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY
@@ -42,14 +42,16 @@ from farm.scheduler import claim_ends, frame_health, machine_time, setbacks, tru
 TOKEN_LIFE = timedelta(days=7)
 """How long a runner's token stays valid after its last sign of life."""
 
-FILES_AT_A_TIME = 5_000
+FILES_AT_A_TIME = 1_000
 """Files of a frame that are stored in one transaction."""
 
 MOST_NAMES_OF_A_FRAME = 2 * MAX_OUTPUTS
 """Limit on a frame's files, over all attempts and names."""
 
-Grow = Callable[[int], None]
-"""Called before the database grows by so many bytes. Raises StorageFullError."""
+Take = Callable[[Connection, str, int], None]
+"""Called before an account's reports let the database grow by so many bytes, which count as stored.
+Raises StorageFullError, QuotaExceededError.
+"""
 
 _RENEWED = timedelta(hours=1)
 """How often a token's expiry is extended: not with every heartbeat."""
@@ -270,7 +272,7 @@ def frame_files(
     claim_id: str,
     report: FrameDone,
     portion: range,
-    grow: Grow,
+    take: Take,
     no_room: bool = False,
 ) -> None:
     """Store a portion of the files of an unfinished frame. Raises as `frame_done`.
@@ -282,7 +284,7 @@ def frame_files(
     if state is not FrameState.DONE:
         unposted = machine_time.unposted(own, now, report.waiting_seconds, no_room=no_room)
         claim_rows.touch(connection, own.id, now, report.frame, unposted)
-        _store(connection, caller.job, report, portion, now, grow)
+        _store(connection, caller.job, report, portion, now, take)
 
 
 def frame_done(
@@ -293,7 +295,7 @@ def frame_done(
     now: datetime,
     *,
     portion: range,
-    grow: Grow,
+    take: Take,
     no_room: bool = False,
 ) -> None:
     """Store a finished frame, its files and its price.
@@ -307,13 +309,13 @@ def frame_done(
         InvalidRequestError: not a frame of the claim, a file outside the job's output folder, or
             one whose blob was not sent.
         ConflictError: another job of the submission has written one of the files.
-        StorageFullError: by ``grow``.
+        StorageFullError, QuotaExceededError: by ``take``.
     """
     own, row = _own(caller, claim_id), caller.job
     state, tried_before = _frame(connection, row, own, report)
     if state is FrameState.DONE:
         return
-    _store(connection, row, report, portion, now, grow)
+    _store(connection, row, report, portion, now, take)
     seconds = machine_time.unposted(own, now, report.waiting_seconds, no_room=no_room)
     micros = machine_time.charge(connection, row, f"frame:{own.id}:{report.frame}", seconds, now)
     moved = claim_rows.frame_finished(connection, own, report.frame, seconds, now)
@@ -342,7 +344,7 @@ def _store(
     report: FrameDone,
     portion: range,
     now: datetime,
-    grow: Grow,
+    take: Take,
 ) -> None:
     """Store a portion of a frame's files, and report them to the feed."""
     produced = report.outputs[portion.start : portion.stop]
@@ -353,8 +355,7 @@ def _store(
     kept = earlier_results.keep(connection, row.id, known, now)
     if grows := outputs.size_of((paths - known).union(kept)):
         # Endless names fill the disk as well as bytes do.
-        grow(grows)
-        files.add_stored(connection, row.account_id, grows)
+        take(connection, row.account_id, grows)
     outputs.store(
         connection,
         job_id=row.id,
@@ -398,14 +399,22 @@ def _check_others(connection: Connection, row: JobRow, produced: list[OutputFile
 
 
 def add_log(
-    connection: Connection, caller: Caller, claim_id: str, offset: int, text: str, grow: Grow
+    connection: Connection, caller: Caller, claim_id: str, offset: int, text: str, take: Take
 ) -> None:
     """Store a piece of the claim's log.
 
-    Raises ClaimLostError, InvalidRequestError when the log is full, and what ``grow`` raises.
+    Raises ClaimLostError, StorageFullError, and InvalidRequestError when the log is full: without a
+    further line of it the frames go on.
     """
-    grow(len(text))
-    trust.add_log(connection, caller.job, _own(caller, claim_id), offset, text)
+    own = _own(caller, claim_id)
+    if trust.accepts_log(connection, caller.job, own, offset, text):
+        try:
+            take(connection, caller.job.account_id, len(text.encode()))
+        except QuotaExceededError as error:
+            raise InvalidRequestError({"text": [str(error)]}) from None
+        feed.add_log(connection, own.job_id, own.id, offset, text)
+        length = caller.job.log_characters + len(text)
+        job_rows.put(connection, caller.job, log_characters=length)
 
 
 def finish(
@@ -424,6 +433,9 @@ def finish(
     Raises ClaimLostError.
     """
     own, row = _own(caller, claim_id), caller.job
+    # An end is never refused, but what it says takes room as all else does.
+    said = len(f"{report.message}{report.marker}".encode())
+    files.add_stored(connection, row.account_id, said)
     ends = {Outcome.STOPPED: ClaimEnd.STOPPED, Outcome.NO_LICENCE: ClaimEnd.NO_LICENCE}
     message = report.message or "The renderer ended without delivering every frame."
     frames_wait = claim_ends.end(

@@ -12,7 +12,7 @@ from farm_protocol.runner import MAX_CLAIM_LOG, MAX_JOB_LOG, ClaimRequest
 from sqlalchemy import Connection
 
 from farm.db import claims as claim_rows
-from farm.db import feed, frame_states, hosts, job_rows, runners
+from farm.db import feed, frame_states, hosts, runners
 from farm.db.claims import ClaimRow
 from farm.db.job_rows import JobRow
 from farm.db.runners import Caller
@@ -82,8 +82,10 @@ def check_frame(connection: Connection, job: JobRow, claim: ClaimRow, number: in
         raise InvalidRequestError({"frame": [f"{number} is not a frame of this claim."]})
 
 
-def add_log(connection: Connection, job: JobRow, claim: ClaimRow, start: int, text: str) -> None:
-    """Store a piece of a claim's log.
+def accepts_log(
+    connection: Connection, job: JobRow, claim: ClaimRow, start: int, text: str
+) -> bool:
+    """Return whether a piece of a claim's log is to be stored.
 
     Parameters:
         start: characters of the claim's log before it. A piece that begins before the end of the
@@ -96,6 +98,4 @@ def add_log(connection: Connection, job: JobRow, claim: ClaimRow, start: int, te
         raise InvalidRequestError({"text": ["The log of this claim is full."]})
     if job.log_characters + len(text) > MAX_JOB_LOG:
         raise InvalidRequestError({"text": ["The log of this job is full."]})
-    if start >= feed.log_end(connection, claim.id) and text:
-        feed.add_log(connection, claim.job_id, claim.id, start, text)
-        job_rows.put(connection, job, log_characters=job.log_characters + len(text))
+    return bool(text) and start >= feed.log_end(connection, claim.id)

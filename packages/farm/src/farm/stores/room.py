@@ -74,6 +74,8 @@ class Room:
         self._coming: Counter[str] = Counter()
         # Announced, and not yet counted as stored, however much has arrived.
         self._on_the_way: Counter[str] = Counter()
+        # The part of it that has arrived.
+        self._arrived: Counter[str] = Counter()
         # Lent for temporary files, however much of it is written.
         self._granted = 0
         self._was_full = False
@@ -144,13 +146,28 @@ class Room:
 
         It may be more than the account's share, for what was being rendered when that was used up;
         but without an end neither those that no frame names nor those of a runner that does not
-        stop may take what others need. Raises QuotaExceededError.
+        stop may take what others need. Announcing reserves nothing, so this is to be repeated while
+        the result arrives: others' do so, too. Raises QuotaExceededError.
         """
+        with self._lock:
+            announced = self._on_the_way[account_id]
+        self._check_results(account_id, size, quota.stored + announced - size, quota)
+
+    def check_result_rows(self, account_id: str, size: int, quota: Quota) -> None:
+        """Check whether what a runner reports may take so many bytes in the database.
+
+        Raises StorageFullError, QuotaExceededError.
+        """
+        self.check_growth(size)
+        self._check_results(account_id, size, quota.stored, quota)
+
+    def _check_results(self, account_id: str, size: int, mine: int, quota: Quota) -> None:
         if quota.alone:
             return
         with self._lock:
-            mine = quota.stored + self._on_the_way[account_id] - size
-        most = max(quota.max_stored, (quota.stored + self.left) * 2 // 3)
+            others = self._coming.total() - self._coming[account_id]
+            here = quota.stored + self._arrived[account_id]
+        most = max(quota.max_stored, (here + self.left - others) * 2 // 3)
         if mine + size > most:
             raise _no_room(size, mine, f"with results it may take {shown(most)} of the farm's disk")
 
@@ -181,9 +198,7 @@ class Room:
             yield on_the_way
         finally:
             with self._lock:
-                self._on_the_way[account_id] -= size
-                if not self._on_the_way[account_id]:
-                    del self._on_the_way[account_id]
+                self._on_the_way -= Counter({account_id: size})
 
     @contextmanager
     def taken(
@@ -212,10 +227,13 @@ class Room:
             kept = size if quota is not None else min(size, AHEAD_BYTES)
             self._coming[account_id] += kept
         left = size
+        here = 0
 
         def arrived(count: int) -> None:
-            nonlocal left, kept
+            nonlocal left, kept, here
             with self._lock:
+                here += count
+                self._arrived[account_id] += count
                 left -= min(count, left)
                 come = min(count, kept)
                 kept -= come
@@ -230,9 +248,8 @@ class Room:
             yield arrived
         finally:
             with self._lock:
-                self._coming[account_id] -= kept
-                if not self._coming[account_id]:
-                    del self._coming[account_id]
+                self._coming -= Counter({account_id: kept})
+                self._arrived -= Counter({account_id: here})
 
     def _check(self, account_id: str, size: int, quota: Quota | None, on_the_way: int) -> None:
         mine = 0 if quota is None else quota.stored + on_the_way

@@ -121,13 +121,16 @@ class Database:
     def _writing(self) -> dict[str, Any]:
         return {"farm_writes": True} | (postgres.writing() if self._on_postgres else {})
 
-    def submit(self, work: Callable[[Connection], Result]) -> "Future[Result]":
+    def submit(
+        self, work: Callable[[Connection], Result], account_id: str = ""
+    ) -> "Future[Result]":
         """Let ``work`` write; its result is available once it is committed.
 
         Parameters:
             work: accesses nothing but the database: after another call's error it is repeated.
+            account_id: as for `write`.
         """
-        return self._shared.submit(work)
+        return self._shared.submit(work, account_id)
 
     def own(self) -> bool:
         """Keep other farms off this database until `close`; return whether that was possible.
