@@ -113,6 +113,11 @@ def has_alpha(codec: Codec, quality: int) -> bool:
     return codec.name == "prores" and quality >= _ALPHA_PROFILE
 
 
+def pixels_of(codec: Codec, quality: int) -> str:
+    """Return FFmpeg's pixel format for a film."""
+    return "yuva444p10le" if has_alpha(codec, quality) else codec.pixels
+
+
 def filters(
     codec: Codec, quality: int, alpha: Alpha, background: str, width: int, height: int
 ) -> str:
@@ -126,9 +131,7 @@ def filters(
             height, in their proportion.
         height: likewise.
     """
-    pixels = codec.pixels
     if has_alpha(codec, quality):
-        pixels = "yuva444p10le"
         before = [*over(alpha, background), "format=gbrp16"] if background else keep(alpha)
     else:
         before = over(alpha, background)
@@ -139,7 +142,7 @@ def filters(
             "showinfo=checksum=0",
             *before,
             f"scale={size}out_color_matrix=bt709:out_range=tv:flags={_SCALER}",
-            f"format={pixels}",
+            f"format={pixels_of(codec, quality)}",
             "pad=ceil(iw/2)*2:ceil(ih/2)*2",
             "setsar=1",
             # prores_ks takes them from the frames, other encoders from the arguments below.

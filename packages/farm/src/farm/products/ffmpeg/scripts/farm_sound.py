@@ -46,7 +46,7 @@ class Sound:
             "apad",
             f"atrim=end_sample={self.samples}",
         ]
-        chosen = ("-map", "0:v:0", "-map", "1:a:0", "-af", ",".join(filters))
+        chosen = ("-map", "1:a:0", "-af", ",".join(filters))
         return [*chosen, *_CODECS[extension], "-flags:a", "+bitexact"]
 
 

@@ -4,7 +4,8 @@
                  --frames=RANGE --listed=TEXT --start=NUMBER --codec=NAME --quality=NUMBER
                  --rate=RATE --width=PIXELS --height=PIXELS --name=TEXT --layer=TEXT
                  --stereo-view=TEXT --view=SRGB|SCENE --colours=JSON --background=COLOUR
-                 --sound=PATH --sound-start=TEXT
+                 --sound=PATH --sound-start=TEXT --burn-text=TEXT --burn-frame=true|false
+                 --burn-timecode=true|false
 
 ``--frames`` are the frames to report. They are also the frames of the film, unless ``--listed`` is
 empty: then it has all existing images. The verified film is renamed into the output folder and
@@ -27,7 +28,6 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "shared"))
@@ -36,16 +36,16 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import farm_ffmpeg
 import farm_sound
 from farm_alpha import Alpha
+from farm_burn import Burnt
 from farm_codecs import (
     CODECS,
     Codec,
     even,
     film_size,
-    filters,
     has_alpha,
-    output_arguments,
 )
 from farm_events import SceneError, die_with_runner, emit, flush, progress
+from farm_film import Film
 from farm_frames import TO_SRGB, Frame, Source, check_size, damaged, in_order, of_one_size
 from farm_images import png_has_alpha, strictness, tiff_is_multiplied, trouble
 from farm_layers import choose, pictures_in
@@ -81,7 +81,18 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     texts = ["ffmpeg", "sequence", "project", "output", "partial", "frames", "listed", "name"]
-    texts += ["layer", "stereo-view", "view", "colours", "background", "sound", "sound-start"]
+    texts += [
+        "burn-text",
+        "burn-frame",
+        "burn-timecode",
+        "layer",
+        "stereo-view",
+        "view",
+        "colours",
+        "background",
+        "sound",
+        "sound-start",
+    ]
     for name in texts:
         parser.add_argument(f"--{name}", required=True)
     for name in ["start", "quality", "width", "height"]:
@@ -94,7 +105,6 @@ def _arguments() -> argparse.Namespace:
 def _work(options: argparse.Namespace) -> None:
     """Find the images, encode the film, check and report it. Raises SceneError."""
     codec: Codec = CODECS[options.codec]
-    quality = options.quality or codec.quality
     if min(options.width, options.height) < 0:
         raise SceneError("scale_width and scale_height must not be negative.")
     sequence, frames = _find(options)
@@ -108,61 +118,34 @@ def _work(options: argparse.Namespace) -> None:
     images = _link(options, sequence, frames)
     names = [sequence.path(each) for each in frames]
     sound = _sound(options, ffprobe, frames)
+    burnt = Burnt(options.burn_text, options.burn_frame == "true", options.burn_timecode == "true")
+    film = Film(options, encoder, frames, sound, burnt)
     source = _source(options, images[0], names[0])
     if source is None:
         reading = _reading(options, images[0], names[0])
         first = farm_ffmpeg.look_at(ffprobe, images[0], reading)
         _refuse_too_small(options, first.size if first else None)
         alpha = _alpha(images, first is not None and first.has_alpha)
-        size = _encode(options, _Film(encoder, quality, alpha, sound), reading, images, names)
+        command = film.command(
+            _images(options, reading, images), alpha, first.size if first else None
+        )
+        size = _encode(options, command, reading, images, names)
     else:
         decoded = in_order(images, names, source.frame)
         shown = next(decoded)
         size = shown.size
         _refuse_too_small(options, size)
         alpha = source.alpha if shown.has_alpha else Alpha.NONE
-        _encode_frames(options, _Film(encoder, quality, alpha, sound), decoded, shown, names)
-    film = _film_path(options)
-    _check(farm_ffmpeg.examine(ffprobe, film), options, len(frames), size, sound)
+        command = film.command(_frames(options, shown), alpha, size)
+        _encode_frames(options, command, decoded, shown, names)
+    _check(farm_ffmpeg.examine(ffprobe, film.path), options, len(frames), size, sound)
     name = f"{options.name}.{codec.extension}"
     target = os.path.join(options.output, name)
-    move(film, target)
+    move(film.path, target)
     seconds = (time.monotonic() - started) / len(reported)
     for frame in reported:
         files = [name] if frame == reported[-1] else []
         emit("frame_written", frame=frame, files=files, extra=[], seconds=seconds)
-
-
-@dataclass(frozen=True)
-class _Film:
-    """How a film is encoded; ``sound``: None for a silent one."""
-
-    encoder: str
-    quality: int
-    alpha: Alpha
-    sound: "Sound | None"
-
-    def command(self, options: argparse.Namespace, source: "list[str]") -> "list[str]":
-        """Return FFmpeg's command line; ``source``: arguments for the images."""
-        codec: Codec = CODECS[options.codec]
-        sound = self.sound
-        size = options.width, options.height
-        return [
-            *(options.ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-y", "-xerror"),
-            *("-progress", "pipe:1"),
-            *source,
-            *(sound.inputs() if sound else ()),
-            *("-vf", filters(codec, self.quality, self.alpha, options.background, *size)),
-            *output_arguments(
-                codec, self.encoder, self.quality, sound.outputs(codec.extension) if sound else []
-            ),
-            _film_path(options),
-        ]
-
-
-def _film_path(options: argparse.Namespace) -> str:
-    codec: Codec = CODECS[options.codec]
-    return os.path.join(options.partial, f"film.{codec.extension}")
 
 
 def _find(options: argparse.Namespace) -> "tuple[ImageSequence, list[int]]":
@@ -314,31 +297,45 @@ def _refuse_too_small(options: argparse.Namespace, image: "tuple[int, int] | Non
         )
 
 
-def _encode(
-    options: argparse.Namespace,
-    film: "_Film",
-    reading: "list[str]",
-    images: "list[str]",
-    names: "list[str]",
-) -> "tuple[int, int]":
-    """Encode the film into the partial folder; return the size of the images.
-
-    Parameters:
-        reading: arguments for the decoder.
-        names: the images' paths in messages.
-
-    Raises:
-        SceneError: FFmpeg fails, or the images differ in size.
-    """
-    suffix = os.path.splitext(images[0])[1]
-    source = [
+def _images(options: argparse.Namespace, reading: "list[str]", images: "list[str]") -> "list[str]":
+    """Return FFmpeg's arguments for a sequence of images; ``reading``: for their decoder."""
+    folder, name = os.path.split(os.path.relpath(images[0], options.partial))
+    suffix = os.path.splitext(name)[1]
+    return [
         *strictness(suffix),
         *("-f", "image2", "-pattern_type", "sequence", "-start_number", "0"),
         *("-framerate", str(options.rate)),
         *reading,
-        # A relative path: in an absolute one, a "%" would be taken for part of the pattern.
-        *("-i", f"%08d{suffix}"),
+        # Relative: a "%" in the name of a folder would be taken for a number as well.
+        *("-i", f"{folder}/%08d{suffix}"),
     ]
+
+
+def _frames(options: argparse.Namespace, first: Frame) -> "list[str]":
+    """Return FFmpeg's arguments for frames that are decoded one by one."""
+    return [
+        *("-f", "rawvideo", "-pixel_format", first.format),
+        *("-video_size", _pixels(first.size), "-framerate", str(options.rate), "-i", "pipe:0"),
+    ]
+
+
+def _encode(
+    options: argparse.Namespace,
+    command: "list[str]",
+    reading: "list[str]",
+    images: "list[str]",
+    names: "list[str]",
+) -> "tuple[int, int]":
+    """Write the film into the partial folder; return the size of its images.
+
+    Parameters:
+        command: FFmpeg's.
+        reading: arguments for the images' decoder.
+        names: of the images, for people.
+
+    Raises:
+        SceneError: FFmpeg fails, or the images differ in size.
+    """
     sizes: list[tuple[int, int]] = []
 
     def on_image(number: int, size: "tuple[int, int]") -> None:
@@ -346,8 +343,8 @@ def _encode(
         check_size(size, names[number], sizes[0], names[0])
 
     done = farm_ffmpeg.encode(
-        film.command(options, source),
-        os.path.dirname(images[0]),
+        command,
+        options.partial,
         on_image,
         lambda encoded: progress(min(100.0, 100 * encoded / len(images))),
     )
@@ -360,7 +357,7 @@ def _encode(
 
 def _encode_frames(
     options: argparse.Namespace,
-    film: "_Film",
+    command: "list[str]",
     frames: "Iterator[Frame]",
     first: Frame,
     names: "list[str]",
@@ -368,18 +365,15 @@ def _encode_frames(
     """Write the film of frames that are decoded one by one.
 
     Parameters:
+        command: FFmpeg's.
         first: comes before the other frames.
         names: of the images, for people.
 
     Raises:
         SceneError: FFmpeg fails, or an image is damaged or differs in size.
     """
-    source = [
-        *("-f", "rawvideo", "-pixel_format", first.format),
-        *("-video_size", _pixels(first.size), "-framerate", str(options.rate), "-i", "pipe:0"),
-    ]
     done = farm_ffmpeg.encode(
-        film.command(options, source),
+        command,
         options.partial,
         lambda _number, _size: None,
         lambda encoded: progress(min(100.0, 100 * encoded / len(names))),
