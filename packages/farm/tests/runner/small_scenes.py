@@ -1,5 +1,6 @@
 """What the scripts that make scenes have in common. Run by Blender."""
 
+import os
 from typing import Any
 
 import bpy
@@ -35,6 +36,56 @@ def shader(name: str, image: Any = None) -> Any:
         node.image = image
         tree.links.new(node.outputs[0], light.inputs[0])
     return made
+
+
+def row_of_planes(columns: int) -> Any:
+    """Create an empty scene whose camera sees planes in a row, 4x4 pixels each; return it."""
+    scene, camera = empty_scene(4 * columns, 4)
+    scene.cycles.pixel_filter_type = "BOX"
+    scene.view_settings.view_transform = "Raw"
+    camera.location, camera.data.type = ((columns - 1) / 2, 0, 5), "ORTHO"
+    camera.data.ortho_scale = columns
+    return scene
+
+
+def plane(name: str, material: Any, column: int) -> None:
+    """Add a plane to such a row."""
+    bpy.ops.mesh.primitive_plane_add(size=1, location=(column, 0, 0))
+    bpy.context.object.name = name
+    bpy.context.object.data.materials.append(material)
+
+
+def grey_png(path: str, shade: float) -> str:
+    """Write a PNG of 4x4 pixels, and the folders that it needs; return its path.
+
+    Parameters:
+        shade: from 0 to 1, without a colour space.
+    """
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    image = bpy.data.images.new("made", 4, 4)
+    image.colorspace_settings.name = "Non-Color"
+    image.pixels = [shade, shade, shade, 1.0] * 16
+    image.filepath_raw, image.file_format = path, "PNG"
+    image.save()
+    bpy.data.images.remove(image)
+    return path
+
+
+def grey_material(name: str, image: Any) -> Any:
+    """Create a material that shines with the values of an image, or of an image sequence."""
+    image.colorspace_settings.name = "Non-Color"
+    made = shader(name, image)
+    if image.source == "SEQUENCE":
+        node = next(each for each in made.node_tree.nodes if each.type == "TEX_IMAGE")
+        node.image_user.frame_duration = 10
+        node.image_user.use_auto_refresh = True
+    return made
+
+
+def save(path: str) -> None:
+    """Save the scene, and the folders that it needs, with all paths in it unchanged."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    bpy.ops.wm.save_as_mainfile(filepath=path, relative_remap=False)
 
 
 def compositor(scene: Any) -> tuple[Any, Any, Any]:
