@@ -55,7 +55,7 @@ PLANTED = {
         ("farm_protocol.paths", "farm_protocol.jobs"),
         ("farm_protocol.hashing", "farm_protocol.models"),
     ],
-    "The gate's layers: connections use the rate-limited log": [
+    "The gate's layers: connections use addresses and the rate-limited log": [
         ("http_gate.rate_limited_log", "http_gate.bodies"),
     ],
     "The gate knows neither service": [
@@ -184,7 +184,7 @@ PLANTED = {
         ("envoy.upload.scan", "envoy.watch.match"),
         ("envoy.watch.follow", "envoy.upload.scan"),
     ],
-    "Only the farm client, with its answers and addresses, speaks HTTP to the farm": [
+    "Only the farm client, with its calls, answers and addresses, speaks HTTP to the farm": [
         ("envoy.upload.transfer", "httpx"),
     ],
     "Only the farm's main names concrete engines and stores": [

@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 import envoy.farm.answers
+import envoy.farm.calls
 import envoy.farm.client
 import envoy.watch.follow
 from envoy_fake_farm import FakeFarm
@@ -61,5 +62,6 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time limits of a moment, in which a busy machine still gives a whole answer."""
     for module in (envoy.farm.answers, envoy.farm.client):
         monkeypatch.setattr(module, "STILL_SECONDS", 1.5)
-    monkeypatch.setattr(envoy.farm.client, "ANSWER_SECONDS", 3.0)
+    for module in (envoy.farm.calls, envoy.farm.client):
+        monkeypatch.setattr(module, "ANSWER_SECONDS", 3.0)
     monkeypatch.setattr(envoy.watch.follow, "WAIT_SECONDS", 0.1)

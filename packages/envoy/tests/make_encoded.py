@@ -12,8 +12,7 @@ import unicodedata
 import bpy
 
 # Blender runs this file without the tests on the module path.
-TESTS = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(TESTS, "..", "..", "farm", "tests"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "farm", "tests"))
 
 from runner.small_scenes import grey_material, grey_png, plane, row_of_planes, save
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from envoy.config import Settings
-from envoy.farm import client
+from envoy.farm import calls
 from envoy.main import running
 from envoy.process.listening import listen
 from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
@@ -183,7 +183,7 @@ async def test_another_user_who_waits_for_the_port_gets_no_key(
     Or before Envoy connects: then nobody listened yet when it looked.
     """
     if at == "after the look":
-        monkeypatch.setattr(client, "is_another_users", lambda _: False)
+        monkeypatch.setattr(calls, "is_another_users", lambda _: False)
     folder, secret = tmp_path / "envoy", "a" * 64
     remember(folder)
     stranger = {"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/"}

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import uvicorn
 from answers import heard
-from http_gate.connections import Limits, _counted_as, known, protocol
+from http_gate.addresses import counted_as
+from http_gate.connections import Limits, known, protocol
 from http_gate.rate_limited_log import SECONDS, RateLimit
 from starlette.types import Receive, Scope, Send
 
@@ -176,7 +177,7 @@ def test_an_address_has_its_share(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As from other machines: loopback is not counted, since everybody here is behind it."""
-    monkeypatch.setattr("http_gate.connections._counted_as", lambda host, _: host)
+    monkeypatch.setattr("http_gate.connections.counted_as", lambda host, _: host)
     server = serve(connections=50, per_address=2)
     other = socket.socket()
     other.bind(("127.0.0.2", 0))
@@ -193,7 +194,7 @@ def test_an_address_has_its_share(
 
 
 def test_what_counts_as_one_address() -> None:
-    counted = {host: _counted_as(host, frozenset({"10.0.0.1", "fd00::1"})) for host in (
+    counted = {host: counted_as(host, frozenset({"10.0.0.1", "fd00::1"})) for host in (
         "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "10.0.0.1", "fd00::1", "",
         "10.0.0.2", "::ffff:10.0.0.2", "2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1",
     )}  # fmt: skip

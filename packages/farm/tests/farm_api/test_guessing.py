@@ -15,7 +15,7 @@ from farm.accounts.attempts import FREE, Attempts
 from farm.accounts.password_queue import MOST_OF_AN_ADDRESS, MOST_WAITING, PasswordQueue
 from farm.db import accounts
 from farm.errors import TooManyAttemptsError
-from http_gate.connections import network_of
+from http_gate.addresses import network_of
 
 from .conftest import Farm
 

@@ -25,17 +25,16 @@ is discarded for a moment so that the answer arrives, then the connection is clo
 """
 
 import asyncio
-import ipaddress
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache
 from typing import Any, ClassVar
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from http_gate.addresses import counted_as
 from http_gate.rate_limited_log import rate_limited_logger
 
 _KNOWN = "http_gate.known"
@@ -247,7 +246,7 @@ class _Guarded(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         limits = self.limiter.limits
-        self.address = _counted_as(self.client[0] if self.client else "", limits.trusted)
+        self.address = counted_as(self.client[0] if self.client else "", limits.trusted)
         if not self.limiter.enter(self):
             self._refuse(503, b"Too many connections. Try again later.")
             return
@@ -469,32 +468,3 @@ _PHRASES = {
     431: "Request Header Fields Too Large",
     503: "Service Unavailable",
 }
-
-
-def network_of(host: str) -> str:
-    """Return the key under which a sender is counted: an IPv4 address, or an IPv6 /64 network.
-
-    Whoever has one IPv6 address has all of that network. Anything else is returned unchanged.
-    """
-    address = _address(host)
-    if isinstance(address, ipaddress.IPv6Address) and not address.is_loopback:
-        return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
-    return host if address is None else str(address)
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
-
-
-@lru_cache(maxsize=4096)
-def _counted_as(host: str, trusted: frozenset[str]) -> str:
-    """Return the key under which an address is counted; "" when it is not counted."""
-    address = _address(host)
-    if address is None or address.is_loopback or host in trusted or str(address) in trusted:
-        return ""
-    return network_of(host)

@@ -18,7 +18,8 @@ from farm_protocol.private import read_regular, replace_private
 from pydantic import ValidationError
 
 from envoy.errors import InvalidRequestError, NotSignedInError
-from envoy.farm.client import EMBEDDED, FarmClient
+from envoy.farm.calls import EMBEDDED
+from envoy.farm.client import FarmClient
 from envoy.farm.devices import Devices
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ from farm_protocol.jobs import SubmissionSpec
 from pydantic import ValidationError
 
 from envoy.errors import FarmAnswerError, LocalFileError, StartError
-from envoy.farm.client import EMBEDDED, FarmClient
+from envoy.farm.calls import EMBEDDED
+from envoy.farm.client import FarmClient
 from envoy.farm.patience import Patience
 from envoy.journal import Entry, EntryState, Journal
 from envoy.journal.database import cannot_write, may_pass

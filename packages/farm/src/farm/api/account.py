@@ -11,7 +11,7 @@ from farm_protocol.account import (
 )
 from farm_protocol.users import MyChange, User, UserChange
 from fastapi import APIRouter, Query, Request
-from http_gate.connections import network_of
+from http_gate.addresses import network_of
 from sqlalchemy import Connection
 
 from farm.accounts import users
