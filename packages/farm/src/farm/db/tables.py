@@ -34,7 +34,7 @@ metadata = MetaData(
 farm_info = Table(
     "farm_info",
     metadata,
-    Column("farm_id", ID, primary_key=True, comment="tells Envoy that its cursor still counts"),
+    Column("farm_id", ID, primary_key=True, comment="if it changes, Envoy's cursors are void"),
 )
 
 plans = Table(
@@ -43,8 +43,8 @@ plans = Table(
     Column("name", String(50), primary_key=True),
     Column("job_throughput_limit", Integer, nullable=False, comment="instances of one job"),
     Column("max_throughput", Integer, nullable=False, comment="instances of a user"),
-    Column("max_stored", BigInteger, nullable=False, comment="bytes of a user; 0: no number"),
-    Column("max_in_flight", BigInteger, nullable=False, comment="bytes being sent; 0: no number"),
+    Column("max_stored", BigInteger, nullable=False, comment="bytes of a user; 0: not fixed"),
+    Column("max_in_flight", BigInteger, nullable=False, comment="bytes being sent; 0: not fixed"),
 )
 
 _MACHINE = "id of a machine type; '': the farm's default"
@@ -54,12 +54,12 @@ accounts = Table(
     Column("id", ID, primary_key=True),
     Column("email", String(320), nullable=False, unique=True, comment="case-folded"),
     text_column("name", 200),
-    Column("password_hash", Text, nullable=True, comment="argon2id; NULL: cannot log in by one"),
+    Column("password_hash", Text, nullable=True, comment="argon2id; NULL: no password login"),
     # No foreign key: SQLite cannot add one to a table that others refer to. `farm.accounts` checks.
     Column("plan", String(50), nullable=False, comment="name of a row of plans"),
     Column("role", String(10), nullable=False, comment="artist or admin"),
     Column("active", Boolean, nullable=False),
-    Column("email_notices", Boolean, nullable=False, comment="whether it wants any"),
+    Column("email_notices", Boolean, nullable=False, comment="whether to send notices by email"),
     Column("machine_cpu", String(100), nullable=False, comment=_MACHINE),
     Column("machine_gpu", String(100), nullable=False, comment=_MACHINE),
     Column("balance_micros", BigInteger, nullable=False, comment="derived from the ledger"),
@@ -85,7 +85,7 @@ ledger_entries = Table(
     metadata,
     Column("id", SERIAL, primary_key=True),
     text_column("kind", 20),
-    Column("reference", String(200), nullable=False, unique=True, comment="charges happen once"),
+    Column("reference", String(200), nullable=False, unique=True, comment="no double charges"),
     text_column("reason"),
     Column("created_at", Utc, nullable=False),
 )
@@ -185,7 +185,7 @@ submissions = Table(
     Column("number", SERIAL, nullable=False, unique=True, comment="order of arrival"),
     Column("account_id", ForeignKey(accounts.c.id), nullable=False),
     Column("project_id", ForeignKey(projects.c.id), nullable=False),
-    Column("snapshot", BigInteger, nullable=False, comment="of the project: its files"),
+    Column("snapshot", BigInteger, nullable=False, comment="of the project, with its files"),
     text_column("project", 255),
     text_column("name", 300),
     text_column("output_folder"),
@@ -229,7 +229,7 @@ jobs = Table(
     Column("credits_micros", BigInteger, nullable=False),
     Column("budget_micros", BigInteger, nullable=False, comment="0: none"),
     Column("budget_action", String(10), nullable=False, comment="'' without a budget"),
-    Column("budget_acted", Boolean, nullable=False, comment="a budget acts once"),
+    Column("budget_acted", Boolean, nullable=False, comment="whether its budget action was taken"),
     Column("suspended_for", String(10), nullable=False, comment="'' by its user"),
     Column("startup_seconds", Float, nullable=True, comment="NULL until measured"),
     Column("frame_seconds", Float, nullable=True, comment="NULL until measured"),
@@ -264,7 +264,7 @@ runners = Table(
     Column("host", String(255), nullable=False, comment="'' until its first claim"),
     Column("yielding", Boolean, nullable=False, comment="ends after the frame it is at"),
     Column("created_at", Utc, nullable=False),
-    Column("heard_at", Utc, nullable=True, comment="while it got ready; NULL: not yet"),
+    Column("heard_at", Utc, nullable=True, comment="while preparing its job; NULL: not yet"),
     Column("ended_at", Utc, nullable=True, comment="NULL while it lives"),
     Index(None, "job_id", "ended_at"),
     Index(None, "ended_at"),
@@ -283,14 +283,14 @@ claims = Table(
     Column("frames", Text, nullable=False, comment="as text, for people: '1-24, 30'"),
     Column("frames_total", Integer, nullable=False),
     Column("frames_done", Integer, nullable=False),
-    Column("recalled", Boolean, nullable=False, comment="its rest is wanted back"),
+    Column("recalled", Boolean, nullable=False, comment="asked to return frames not started"),
     Column("seconds", Float, nullable=False, comment="machine time charged through this claim"),
     Column("unposted_seconds", Float, nullable=False, comment="machine time not charged yet"),
     Column("outcome", String(20), nullable=True, comment="NULL while it is open; 'lost' too"),
-    Column("failed", Boolean, nullable=False, comment="without all its frames, and unasked"),
+    Column("failed", Boolean, nullable=False, comment="ended early, and not on request"),
     text_column("message"),
     Column("exit_code", Integer, nullable=True, comment="-N: ended by signal N; NULL: never ran"),
-    Column("marker", Text, nullable=False, comment="the line of output that condemned it, or ''"),
+    Column("marker", Text, nullable=False, comment="line of output that failed it, or ''"),
     Column("ended_at", Utc, nullable=True, comment="NULL while it is open"),
     Index(None, "runner_id", "ended_at"),
     Index(None, "ended_at", "heartbeat_at"),
@@ -308,7 +308,7 @@ machine_slots = Table(
     "machine_slots",
     metadata,
     Column("machine_type", String(100), primary_key=True),
-    Column("slots", Integer, nullable=False, comment="instead of those of the settings"),
+    Column("slots", Integer, nullable=False, comment="overrides the settings"),
 )
 
 host_failures = Table(
@@ -333,7 +333,7 @@ host_limits = Table(
     "host_limits",
     metadata,
     Column("host", String(255), primary_key=True),
-    Column("held", JSON, nullable=False, comment="limit: who holds renderers to it (Held)"),
+    Column("held", JSON, nullable=False, comment="limit: how it is enforced (Enforcement)"),
 )
 
 _GIVEN = text("claim_id IS NOT NULL")
@@ -391,9 +391,9 @@ frame_pictures = Table(
         "signature",
         LargeBinary,
         nullable=False,
-        comment="16-bit lights of its cells, row by row",
+        comment="16-bit brightness of its cells, by rows",
     ),
-    Column("emptiness", String(11), nullable=False, comment="'' for a picture"),
+    Column("emptiness", String(11), nullable=False, comment="'' if it is not empty"),
     ForeignKeyConstraint(["job_id", "frame"], [frames.c.job_id, frames.c.number]),
 )
 """What frames look like, of jobs that are not completed."""
@@ -417,7 +417,7 @@ outputs = Table(
     Column("path", Text, primary_key=True),
     Column("submission_id", ForeignKey(submissions.c.id), nullable=False),
     Column("account_id", ID, nullable=False),
-    Column("frame", Integer, nullable=True, comment="NULL when not of one frame"),
+    Column("frame", Integer, nullable=True, comment="NULL if it belongs to no single frame"),
     Column("hash", HASH, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("created_at", Utc, nullable=False),
@@ -431,9 +431,11 @@ earlier_results = Table(
     "earlier_results",
     metadata,
     Column("job_id", ForeignKey(jobs.c.id), primary_key=True),
-    Column("needs_job_id", ForeignKey(jobs.c.id), primary_key=True, comment="its results"),
-    Column("begins", Text, primary_key=True, comment="their paths begin with it"),
-    Column("until", Utc, nullable=False, comment="when the newest of them was there"),
+    Column(
+        "needs_job_id", ForeignKey(jobs.c.id), primary_key=True, comment="whose results it uses"
+    ),
+    Column("begins", Text, primary_key=True, comment="prefix of their paths"),
+    Column("until", Utc, nullable=False, comment="time of the newest of them"),
     Index(None, "needs_job_id"),
 )
 """Results of jobs of earlier submissions that a job works on: see `farm.db.earlier_results`."""
