@@ -238,41 +238,45 @@ class Companion(Strict):
     """One operation's ``.farm.yaml``.
 
     Attributes:
-        like: operation of the same product, of which all is taken that is not said here; its
-            OpenJD template, too, where this one has none.
-        operation: that this is in truth; by default what the file is called after.
-        description: for people; by default the OpenJD template's.
-        frames: parameter that lists the frames.
-        scene: format of the scenes that the farm itself can read something in.
-        scenes: what the names of scenes end with, without the dot; none for any.
-        input: ``sequence``: a job's path names images, which another job may still have to render.
-        program: the executable that renders, beside the one that is looked for.
-        other_program: operation that renders scenes of other names.
-        types: parameter -> type, where OpenJD has none for it.
-        aliases: parameter -> other word -> value; compared without regard to case, ``-``, ``_``,
-            ``.`` and spaces.
-        refused: parameter -> value -> why, as a message.
-        patterns: parameter -> what its text must look like.
-        least: parameter -> smallest number but 0, which leaves it to the scene.
-        most: parameter -> its largest number, by the value of another one.
-        needs: parameter -> the one that must be set as well.
-        needs_plugin: parameter -> value -> plug-in that the job must name.
-        needs_gpu: parameter -> values with which a job needs a machine that has a GPU.
-        refuses: parameters that a job may only leave empty.
-        ignores: parameters of a whole project, which other jobs of it may need.
-        prefixes: parameters that files' names begin with, beside that of the outputs.
-        outputs: how files are named; without it only the scene knows.
-        naming: parameter that gives the files other names; by default that of the outputs.
-        objects: name -> member -> parameter, of those that are handed over as one JSON object.
-        scene_module: module beside this file, without ``.py``, that knows what scenes say: it has
-            ``read_scene(scene, partial, values) -> SceneFiles`` and, where the parameters alone
-            say how files are called, ``image_name(scene, values) -> str``.
-        colours: configurations that the program is told of.
-        scene_values: names that this module gives the program, beside the parameters.
-        whole: all frames belong together: one renderer does them all, and anew after a failure.
-        single_range: the frames must be one range with one step.
-        warnings: lines of output after which frames may look otherwise than their artist means.
-        drive: how the program is driven; without it a script of its own does so.
+        like: operation of the same product whose values are the defaults of all fields; also of the
+            OpenJD template, if this operation has none.
+        operation: the actual operation; by default the name of the file.
+        description: for people; by default that of the OpenJD template.
+        frames: parameter with the list of frames.
+        scene: format of the scenes, if the farm itself reads information from them.
+        scenes: file extensions of scenes, without the dot; () allows any.
+        input: ``sequence``: the job's path is an image sequence, which another job may have yet to
+            render.
+        program: the executable that renders, next to the one that is searched for.
+        other_program: operation that renders scenes with other extensions.
+        types: parameter -> its type, for types that OpenJD does not have.
+        aliases: parameter -> alias -> value; aliases are compared without regard to case, ``-``,
+            ``_``, ``.`` and spaces.
+        refused: parameter -> refused value -> message with the reason.
+        patterns: parameter -> required form of its text.
+        least: parameter -> minimum; 0 is also allowed, and means the scene's own setting.
+        most: parameter -> maximum, depending on another parameter.
+        needs: parameter -> parameter that must also be set.
+        needs_plugin: parameter -> value -> plug-in that the job must then name.
+        needs_gpu: parameter -> values with which a job needs a machine with a GPU.
+        refuses: parameters that must be empty.
+        ignores: parameters that are ignored with a warning, since other jobs of the project may
+            need them.
+        prefixes: further parameters that are prefixes of file names, beside that of ``outputs``.
+        outputs: how files are named; by default, only the scene determines that.
+        naming: parameter that changes the names of the files; by default the prefix of ``outputs``.
+        objects: name -> member -> parameter, for parameters that are passed as one JSON object.
+        scene_module: module in the same folder, without ``.py``, that reads scenes. It defines
+            ``read_scene(scene, partial, values) -> SceneFiles`` and, if the parameters alone
+            determine the names of files, ``image_name(scene, values) -> str``.
+        colours: OpenColorIO configurations of another product's programs; see `Colours`.
+        scene_values: additional values that this module provides for the program's arguments.
+        whole: all frames are rendered by one renderer, and all again after a failure.
+        single_range: the frames must be a single range with one step.
+        warnings: lines of output after which frames may look different from what the artist
+            intended.
+        drive: how to run a program that has only a command line; otherwise, the OpenJD template
+            starts a script of the product.
     """
 
     like: Name | None = None
