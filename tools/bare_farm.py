@@ -1,7 +1,7 @@
-"""A farm without renderers, for crash tests and benchmarks: whoever started it plays the runners.
+"""A farm without renderers, for crash tests and benchmarks, which simulate the runners.
 
-Only what stands outside the farm's core differs from ``farm serve``: it claims to have a Blender,
-and instead of starting a runner it leaves the order in the folder ``orders`` of its data folder.
+It differs from ``farm serve`` only in its adapters: it claims to have a Blender, and instead of
+starting a runner, it writes the launch request into the folder ``orders`` of its data folder.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Two kinds of contracts that import-linter lacks, for its configuration in ``pyproject.toml``.
 
-Its own kinds forbid what they name, so that a library of which nobody thought passes; and of what
-is not ours they know the first name only: ``urllib``, not ``urllib.request``.
+Its own kinds only forbid the modules that are listed, so a new library would pass. And of foreign
+modules they only see the top-level name: ``urllib``, not ``urllib.request``.
 """
 
 import ast
@@ -16,12 +16,12 @@ from grimp import ImportGraph
 from importlinter import Contract, ContractCheck, fields, output
 
 _CLOCK = {"now", "utcnow", "today"}
-"""Methods by which a module learns the time that may import ``datetime`` for its types."""
+"""Methods that return the current time: refused even where ``datetime`` may be imported."""
 
 
 @dataclass(frozen=True)
 class _Use:
-    """What a module imports, with the name that it takes out of it, or a method of the clock."""
+    """An import, with the imported name, or the name of a method that returns the time."""
 
     module: str
     name: str
@@ -51,7 +51,7 @@ class _Contract(Contract):
 
 
 class OnlyContract(_Contract):
-    """Modules, and those below them, import each other and what is allowed, and nothing else.
+    """Modules and their submodules import only each other and what is allowed.
 
     Configuration options:
         source_modules: of which this holds.
@@ -87,7 +87,7 @@ class OnlyContract(_Contract):
 
 
 class WithoutContract(_Contract):
-    """Modules, and those below them, import none of these themselves.
+    """Modules and their submodules do not import these directly.
 
     Configuration options:
         source_modules: of which this holds.
@@ -124,7 +124,7 @@ def _uses(module: str, path: Path) -> Iterator[_Use]:
 
 
 def _modules(name: str) -> Iterator[tuple[str, Path]]:
-    """Yield a module, or those of a package, each with its file: also in folders of scripts.
+    """Yield a module, or those of a package, each with its file; also scripts outside of packages.
 
     A "*" in the name stands for any one part of it.
     """

@@ -2,14 +2,14 @@
 
     .venv/bin/python tools/message_page.py
 
-Messages stand in the sources where they are raised, and in the files of products. What is one is
-told by its form, and what its code is by where it is raised: the class of the error, or a code in
-the same statement. One for which neither tells has no code here, only a part of the page, by its
-room.
+Messages are found in the sources where they are raised, and in the files of products. Texts are
+recognised as messages by their form. The code of a message is that of the class of the error, or
+one in the same statement. If there is neither, the message has no code, and its part of the page
+depends on its module's folder.
 
-Each has a name, too, by which tests tell it. The page keeps the names: a message is found there by
-its text without what is filled in. One whose words have changed keeps its name, and a new one gets
-a name of its first words. Where that guesses wrong, correct the page and run this again.
+Each message also has a name, by which tests refer to it. The names are kept on the page: a message
+is looked up there by its text without placeholders. A reworded message keeps its name, and a new
+one is named after its first words. If a guess is wrong, correct the page and run this again.
 """
 
 import ast
@@ -85,7 +85,7 @@ _BLOCKS = (
     *(ast.ExceptHandler, ast.match_case),
     *(ast.If, ast.For, ast.While, ast.With, ast.AsyncWith, ast.AsyncFor, ast.Try, ast.Match),
 )
-"""What holds other statements: a code in one of these belongs to no text in another."""
+"""Compound statements: a code in one of their statements does not belong to a text in another."""
 _SAYS_NOTHING = {
     *("a", "an", "and", "are", "as", "at", "be", "been", "by", "for", "had", "has", "have", "in"),
     *("is", "it", "its", "of", "on", "or", "that", "the", "their", "there", "these", "this", "to"),
@@ -93,7 +93,7 @@ _SAYS_NOTHING = {
 }
 _MOST_WORDS = 5
 _ALIKE = 0.5
-"""Of the words of two texts, how many both have where one of them is the other, reworded."""
+"""Minimum fraction of common words of two texts, if one is the other one reworded."""
 _FARM = {
     name: each.code
     for name, each in vars(farm.errors).items()
@@ -181,8 +181,7 @@ _NOTES = {"farm/src/farm/db/columns.py", "farm/src/farm/db/tables.py"}
 def found() -> dict[str, dict[str, list[str]]]:
     """Return the messages by part of the page and code, in order.
 
-    A text that several codes have, or that stands in several places, is there once: under the
-    first of its codes.
+    A text that has several codes, or occurs several times, is listed once, under its first code.
     """
     messages: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for path in sorted((ROOT / "packages").glob("*/src/**/*.py")):
@@ -256,7 +255,7 @@ def rows() -> list[tuple[str, str]]:
 
 
 def bare(text: str) -> str:
-    """Return a message without what is filled in, nor spaces around it."""
+    """Return a message without its placeholders and the spaces around them."""
     return _FILLED_IN.sub("{}", text).strip()
 
 
@@ -301,7 +300,7 @@ def _new(text: str, taken: set[str]) -> str:
 
 
 def _of_products() -> Iterator[tuple[str, str, str]]:
-    """Yield the part, the code and the text of each message that stands in a product's files."""
+    """Yield part, code and text of each message in the files of a product."""
 
     def walk(node: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
         match node:
@@ -324,7 +323,7 @@ def _of_products() -> Iterator[tuple[str, str, str]]:
 
 
 def _texts(tree: ast.Module) -> Iterator[tuple[str, list[ast.AST]]]:
-    """Yield each text, with what it stands in, the innermost first."""
+    """Yield each text with the nodes that contain it, the innermost first."""
 
     def walk(node: ast.AST, around: list[ast.AST]) -> Iterator[tuple[str, list[ast.AST]]]:
         text = _text(node)
@@ -340,7 +339,7 @@ def _texts(tree: ast.Module) -> Iterator[tuple[str, list[ast.AST]]]:
 
 
 def _is_for_programs(node: ast.AST) -> bool:
-    """Return whether nobody sees a text: what cannot happen, and what others are compared with."""
+    """Return whether users never see a text: in assertions and comparisons, for example."""
     match node:
         case ast.Expr(value=ast.Constant()):
             return True  # A docstring.
@@ -399,17 +398,17 @@ def _code(around: list[ast.AST], place: str) -> tuple[str, str]:
     for node in around:
         if isinstance(node, _BLOCKS):
             used = _where_used(inner, node)
-            if used is not None and (found := _said_by(used, None, place)) is not None:
+            if used is not None and (found := _text_of(used, None, place)) is not None:
                 return found
             break
-        if (found := _said_by(node, inner, place)) is not None:
+        if (found := _text_of(node, inner, place)) is not None:
             return found
         inner = node
     return next(code for room, code in _ROOMS if place.startswith(room))
 
 
 def _where_used(statement: ast.AST | None, block: ast.AST) -> ast.AST | None:
-    """Return the next simple statement of a block that uses what a statement gives a name to."""
+    """Return the next simple statement of a block that uses a name which a statement assigns."""
     match statement:
         case ast.Assign(targets=[ast.Name(id=name)]):
             pass
@@ -424,7 +423,7 @@ def _where_used(statement: ast.AST | None, block: ast.AST) -> ast.AST | None:
     return None
 
 
-def _said_by(node: ast.AST, inner: ast.AST | None, place: str) -> tuple[str, str] | None:
+def _text_of(node: ast.AST, inner: ast.AST | None, place: str) -> tuple[str, str] | None:
     """Return the part and the code that a call or a statement gives its text.
 
     Parameters:
@@ -436,7 +435,7 @@ def _said_by(node: ast.AST, inner: ast.AST | None, place: str) -> tuple[str, str
         return _raised_by_client(node)
     match node:
         case ast.Raise(exc=ast.Call() as call) | ast.Return(value=ast.Call() as call):
-            return _said_by(call, inner, place)
+            return _text_of(call, inner, place)
         case ast.Call(func=ast.Name(id=name)) if name in _CLASSES:
             return _CLASSES[name]
         case ast.Call(func=ast.Attribute(attr="Option" | "Argument")):
@@ -447,10 +446,10 @@ def _said_by(node: ast.AST, inner: ast.AST | None, place: str) -> tuple[str, str
 
 
 def _named_code(node: ast.AST, inner: ast.AST | None) -> tuple[str, str] | None:
-    """Return the code that an expression or a statement names, beside the text in it.
+    """Return the code that an expression or a statement contains beside the text.
 
     Parameters:
-        inner: the part of the node that the text stands in; None: the text itself.
+        inner: the part of the node that contains the text; None: the text itself.
     """
     parts: list[ast.AST]
     match node:
@@ -472,7 +471,7 @@ def _named_code(node: ast.AST, inner: ast.AST | None) -> tuple[str, str] | None:
 
 
 def _outside_conditions(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what is in a node, but not what something is compared with, nor other dictionaries."""
+    """Yield the nodes in a node, without those in comparisons and in other dictionaries."""
     yield node
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, ast.Compare | ast.Dict):

@@ -1,16 +1,16 @@
-"""Switch off one check after another in a module, and see whether the tests beside it notice.
+"""Mutation testing: change a module in one place after another, and see whether its tests fail.
 
 .venv/bin/python -m tools.mutants packages/farm/src/farm/accounts/credentials.py
 
-`tools/mutants.toml` says which tests belong to a module; others can be given behind it, and what
-pytest is to be told behind ``--``. Without a module, all of the file are tried, which takes hours.
+`tools/mutants.toml` lists the tests of each module. Other tests can follow the module on the
+command line, and arguments for pytest after ``--``. Without a module, all of that file are tried,
+which takes hours.
 
-Each change is made in a copy of the package, which goes before the real one on the path: nothing of
-the repository is touched, and processes that a test starts see the change, too. A change is tried
-with the tests that run its statement; with all, if it runs only when the module is imported, or in
-other processes. What survives is printed: either a test is missing, or the change means the same.
-Of what is kept for later tests (`functools.cache`) only the first one counts as its user: look
-twice.
+Each change is made in a copy of the package that precedes the real one on the module path: the
+repository is not changed, and processes that a test starts see the change, too. A change is tried
+with the tests that run its statement; if it runs only during import, or in other processes, with
+all tests. Survivors are printed: either a test is missing, or the change is equivalent. For cached
+results (`functools.cache`), only the first test that uses them is known, so check such survivors.
 """
 
 import argparse
@@ -39,12 +39,12 @@ _ROOT = Path(__file__).parents[1]
 _CHOSEN = _ROOT / "tools" / "mutants.toml"
 _OUTPUT = "output.txt"
 _LEAST_SECONDS = 20.0
-"""A change that makes tests take so much longer than three times the usual is noticed."""
+"""A change counts as noticed if tests take this much longer than three times the usual time."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A module, the tests that should notice its changes, and what else pytest is told.
+    """A module, the tests that should notice its changes, and further arguments for pytest.
 
     Attributes:
         seconds: of the tests that run a line, the fastest are tried until they usually take this.
@@ -112,7 +112,7 @@ class _Stopwatch:
 def _passes(
     command: list[str], seconds: float, path: Path, temporary: Path, stopwatch: _Stopwatch | None
 ) -> bool:
-    """Run pytest in a fork, which need not import anew what does not change."""
+    """Run pytest in a fork, so that unchanged modules need not be imported again."""
     process = os.fork()
     if process == 0:
         os.setsid()
@@ -145,7 +145,7 @@ def _passes(
 
 
 def _preload(module: Path) -> None:
-    """Import what others have written and the package uses: forks have it then."""
+    """Import the foreign libraries that the package uses, for all forks."""
     package = next(each for each in module.parents if each.name == "src")
     own = {each.name for each in _ROOT.glob("packages/*/src/*")}
     for file in package.rglob("*.py"):

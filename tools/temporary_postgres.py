@@ -21,17 +21,17 @@ START_SECONDS = 30.0
 _USER = "farm"
 _INITDB = ("--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
 
-# Stands between: it stops the server and removes the folder as soon as its standard input closes,
-# which the end of our process does in any case.
+# A process in between: it stops the server and removes the folder as soon as its standard input is
+# closed, which happens at the end of our process in any case.
 _KEEPER = '"$@" </dev/null & read -r _; kill -QUIT $!; wait; rm -rf "$FOLDER"'
 
 
 class NoPostgresError(Exception):
-    """There is no PostgreSQL on this machine that could be started. ``str()`` says why."""
+    """No PostgreSQL can be started on this machine. ``str()`` says why."""
 
 
 class TemporaryPostgres:
-    """A running server. ``safe``: whether it flushes to the disk; tests need no such promise."""
+    """A running server. ``safe``: whether it flushes to the disk, which tests do not need."""
 
     def __init__(self, *, safe: bool = False) -> None:
         """Start a server. Raises NoPostgresError."""
@@ -124,7 +124,7 @@ def _programs() -> Path:
 
 
 def _unprivileged() -> str | None:
-    """Return who shall run the server: it refuses to run as root."""
+    """Return the user to run the server as, since it refuses to run as root; None: this one."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):

@@ -13,7 +13,7 @@ not connections. `protocol` returns its protocol with these rules added:
     heads         A request's head is limited in size, in lines and in time. Trailers count as lines
                   of it, and are dropped: only what a reverse proxy has seen, and could set or
                   remove, may be a header.
-    bodies        A body must make progress: so many bytes in so many seconds, while it is read.
+    bodies        A body must make progress, at a minimum rate, while it is read.
     answers       A client that does not take its answer is disconnected.
 
 Until the application names the sender of a request (see `known`), it is a stranger: the connection
@@ -55,8 +55,8 @@ class Limits:
         trusted: addresses without a limit of their own beside loopback: reverse proxies.
         head_bytes, head_lines: of one request's address and headers.
         head_seconds: from the connection, or a request's first byte, to the end of its head.
-        body_bytes, body_seconds: so many bytes of a body must come in each such period.
-        body_chunks, chunk_bytes: more chunks than that must have so many bytes each, on average.
+        body_bytes, body_seconds: minimum bytes of a body per period.
+        body_chunks, chunk_bytes: beyond this many chunks, minimum bytes per chunk on average.
         idle_seconds: between two requests.
         answer_seconds: for taking the next piece of an answer.
         linger_seconds, linger_bytes: how much of an unwanted body is discarded.
@@ -396,7 +396,7 @@ class _Guarded(HttpToolsProtocol):
         return self._phase is not _Phase.ANSWER and now > self._deadline
 
     def extend_deadline(self, seconds: float) -> None:
-        """Extend the current deadline by so many seconds."""
+        """Extend the current deadline."""
         self._deadline += seconds
         if self._write_deadline is not None:
             self._write_deadline += seconds

@@ -46,30 +46,31 @@ PAGE_BYTES = 2**26
 WHOLE_BYTES = 2**27
 """Limit of lists without pages on an older farm (all files of a project), and of a job's log."""
 DENSE_BYTES, DENSE_NESTED_BYTES, DENSE_VALUES = 8, 64, 10_000
-"""Of JSON, each value takes so many bytes on average, and each list or object so many more, but for
-the first ones. Fewer would be lists of next to nothing, which cost many times their size once they
-are read."""
+"""Minimum average number of bytes per value in JSON, and in addition per list or object, after the
+first ``DENSE_VALUES``. Denser JSON takes many times its size in memory when it is parsed."""
 MOST_NESTED, MOST_NESTED_NEWS, MOST_VALUES = 300_000, 100_000, 1_500_000
-"""Lists and objects of one answer, and of a page of the change feed, and values of either. A page
-of the farm's has a tenth; only all files of a large project, from an older farm, have as many."""
+"""Limits of lists and objects in an answer, of those in a page of the change feed, and of values in
+either. Pages of a farm have a tenth of that. Only the list of all files of a large project, from an
+older farm, comes close."""
 AT_ONCE_BYTES = 2**18
 """A larger answer is parsed in a thread, since it takes longer than others should wait."""
 FILE_PAGE_BYTES = 2**25
-"""Of one page of a project's files: 5,000 with the longest paths that there are."""
+"""Limit of one page of a project's files: enough for 5,000 files with the longest possible paths.
+"""
 MOST_WHOLE_ROWS = 250_000
 """Limit of a project's files on an older farm, which sends all of them at once."""
 MOST_PAGE_ROWS = 10_000
-"""Of a page of the change feed; the farm's have a tenth."""
+"""Limit of rows in a page of the change feed; pages of a farm have a tenth of that."""
 MANY_PARTS, SMALLEST_PARTS = 10_000, 32
-"""So many parts of an answer must have so many bytes on average: each part costs time, so that
-chunks of one byte would delay everybody.
+"""After this many parts of an answer, parts must have this many bytes on average: each part costs
+time, so chunks of one byte would delay everybody.
 """
 TURN_PARTS = 100
 """Parts of an answer after which others get a turn, since data that has arrived is read without
 waiting.
 """
 ANSWER_SECONDS = 120.0
-"""For a whole answer, from the request on: a server may send a byte now and then for ever."""
+"""Limit for request and answer together: a server could send a byte now and then for ever."""
 STILL_SECONDS = 60.0
 """How long a file's transfer may stall; a part of `SLOWEST_BYTES` must arrive in this time."""
 SLOWEST_BYTES = 2**16
@@ -333,10 +334,10 @@ def read(adapter: TypeAdapter[T], content: bytes, where: str, nested: int = MOST
 
 
 def _is_dense(content: bytes, most_nested: int) -> bool:
-    """Return whether JSON holds so many values that they would cost much more than their bytes.
+    """Return whether JSON has so many values that parsing it would take too much memory or time.
 
-    Python does nothing else while JSON becomes objects, whichever thread that is in. So there is
-    also a number of values, however large an answer may be.
+    Parsing JSON blocks all of Python's threads. Therefore the number of values is also limited
+    absolutely, however large the answer is.
     """
     size = len(content)
     if not _has_many_values(content, size, most_nested):

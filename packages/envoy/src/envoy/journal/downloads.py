@@ -180,7 +180,8 @@ class Downloads:
                     for each in lost
                 ),
             )
-        # A portion that is recorded without the cursor is told, and recorded, again.
+        # If the cursor is not recorded after a portion, the farm sends it, and it is recorded,
+        # again.
         for start in range(0, len(outputs), PORTION):
             with self._database.transaction() as connection:
                 for output in outputs[start : start + PORTION]:

@@ -42,7 +42,7 @@ MOST_LISTED = 4_000_000
 AGAIN = BackOff(0.2, 6.4)
 """Before retrying a file that has changed while it was being sent."""
 MOST_CHANGES = 5
-"""After so many changes during sending, a file is given up."""
+"""A file that changes this often during its upload fails."""
 
 
 class Transfer:

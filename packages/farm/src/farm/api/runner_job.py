@@ -201,10 +201,11 @@ def key_of(project_id: str, snapshot: int, others: Iterable[str]) -> str:
 
 
 def answer(job: RunnerJob, files: FileList) -> StreamingResponse:
-    """Return the answer for a job, whose own list of files is empty.
+    """Return the answer for a job, streaming its list of files.
 
     Parameters:
-        files: what stands in its place.
+        job: its own list of files is empty.
+        files: the list to send instead.
     """
     head = job.model_dump_json(exclude={"files"}).encode().removesuffix(b"}") + b',"files":'
 

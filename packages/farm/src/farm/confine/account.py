@@ -37,8 +37,9 @@ os.setresuid(spare, uid, 0)
 with contextlib.suppress(ProcessLookupError):
     os.kill(-1, signal.SIGKILL)
 """
-"""-1 is every process that may be killed: those of the account, and of the spare number, which has
-none. Who has another real and saved number than the account can be stopped by none of its own."""
+"""kill(-1) signals every process that this one may signal: those of the account, and of the spare
+uid, which has none. Since its real and saved uid are not those of the account, the account's
+processes cannot stop this one."""
 _KILL_SECONDS = 60.0
 _UTIL_LINUX = "/usr/bin:/bin:/usr/sbin:/sbin"
 """Folders that are searched for its programs, rather than PATH: sandboxes show them."""

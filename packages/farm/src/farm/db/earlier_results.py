@@ -51,11 +51,11 @@ def beginning(
 ) -> list[tuple[str, str]]:
     """Return the results of a project whose paths have a prefix, and the job of each.
 
-    Of several submissions that have one, the newest comes last.
+    If several submissions have the same path, the newest comes last.
 
     Parameters:
-        begins: a folder with its slash, and more.
-        most: so many rows are read, and no more.
+        begins: the prefix: at least a folder with its slash.
+        most: maximum number of rows.
     """
     found = connection.execute(
         select(outputs.c.path, outputs.c.job_id)
@@ -158,7 +158,7 @@ def used_by(connection: Connection, job_id: str) -> list[Use]:
     found: list[Use] = []
     for row in sorted(rows, key=lambda row: (row.number, row.needs_job_id, row.until, row.begins)):
         before = found[-1] if found else None
-        # None is told twice of which a shorter beginning tells.
+        # Prefixes that a shorter prefix covers are omitted.
         if (
             before is None
             or (before.job_id, before.until) != (row.needs_job_id, row.until)
@@ -169,7 +169,7 @@ def used_by(connection: Connection, job_id: str) -> list[Use]:
 
 
 def portions(connection: Connection, use: Use, size: int = 1000) -> Generator[list[KnownFile]]:
-    """Yield these results, in no order, as they are read: so many at a time."""
+    """Yield these results in lists of up to ``size``, as they are read, in any order."""
     for table in (outputs, replaced_outputs):
         query = select(table.c.path, table.c.hash, table.c.size).where(
             table.c.job_id == use.job_id,

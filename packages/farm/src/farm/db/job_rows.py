@@ -151,7 +151,7 @@ def fetch_many(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobR
 
 
 def parts(job_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield ids, so many at a time that one statement takes them."""
+    """Split ids into parts that are short enough for one statement."""
     for begin in range(0, len(job_ids), _MOST_IDS):
         yield job_ids[begin : begin + _MOST_IDS]
 

@@ -158,7 +158,8 @@ manifest_entries = Table(
     Column("project_id", ForeignKey(projects.c.id), primary_key=True),
     Column("path", Text, primary_key=True),
     *_of_a_line(),
-    # By bytes, as SQLite's primary key goes: what lies in a folder is found by its name's range.
+    # Ordered by bytes, like SQLite's primary key: the files in a folder are found as a range of
+    # paths.
     Index(
         "ix_manifest_entries_beneath",
         "project_id",

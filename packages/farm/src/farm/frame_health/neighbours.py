@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from farm_protocol.frames import BRIGHTEST, Certainty, Emptiness, FlagCode, FrameFlag
 
 MOST_MESSAGES = 3
-"""So many flags are reported in full; the others are only counted."""
+"""Maximum number of flags to report in full; the others are only counted."""
 
 MOST_APART = 10
 """Frames whose numbers differ by more are unrelated, even if the job has none in between."""
 
 AROUND = 2
-"""A frame takes part in the comparisons of frames up to so many places before or after it."""
+"""A frame takes part in the comparisons of frames up to this many places before or after it."""
 
 _OUTLIER_RATIO = 4.0
 _VISIBLE = 0.02

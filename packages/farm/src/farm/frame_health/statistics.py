@@ -98,7 +98,8 @@ def measure(image: Any) -> ImageStatistics | None:
         image: an ``OpenImageIO.ImageBuf`` whose pixels are in memory.
 
     Returns:
-        None for a deep image, whose pixels are lists of samples: nobody looks at one as it is.
+        None for a deep image, whose pixels are lists of samples, and which cannot be shown as it
+        is.
     """
     if image.deep:
         return None

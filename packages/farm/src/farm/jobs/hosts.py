@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 MAX_HOST_FAILURES = 3
-"""A host on which so many consecutive claims of a job failed is avoided for that job."""
+"""A job avoids a host on which this many of its consecutive claims failed."""
 
 REFUSED_PAUSE_SECONDS = 5.0
 """How long a job starts no runner after one came up on a host that it avoids. No engine can exclude

@@ -15,7 +15,7 @@ class Moved:
 
     @classmethod
     def of(cls, before: FrameState, after: FrameState, count: int) -> "Moved":
-        """Return the change when so many frames go from ``before`` to ``after``."""
+        """Return the change of the counts when ``count`` frames go from ``before`` to ``after``."""
         done, failed, running = (
             count * ((after is state) - (before is state))
             for state in (FrameState.DONE, FrameState.FAILED, FrameState.RUNNING)

@@ -308,7 +308,7 @@ class Template:
         highest = max(max(run[0], run[-1]) for run in frames)
         step, rest = divmod(highest - lowest, count - 1)
         if not rest and not any((run[0] - lowest) % step or run.step % step for run in frames):
-            return ""  # So many different multiples of the step, up to the highest, are all.
+            return ""  # This many different multiples of the step are all that there are.
         return (
             f"{self.app} {self.operation} computes its frames in order, so they must form a"
             " single range, such as '1 100' or '1 99 2'."

@@ -35,8 +35,8 @@ from farm.runner.limits.usage import free_files
 _DOWNLOADS = 4
 _RESERVE_BYTES, _RESERVED_PART = 1 << 30, 20
 _RESERVED_FILES = 1000
-"""That the disk must still have room for: fewer than a renderer has to leave."""
-"""Of a disk, at most so much and such a part stays free: a farm on it needs that to go on."""
+"""Inodes that must stay free: fewer than renderers have to leave free."""
+"""Disk space that must stay free, at most this part of the disk: a farm on it needs that space."""
 _FICLONE = 0x40049409  # linux/fs.h: share the extents of another file
 
 

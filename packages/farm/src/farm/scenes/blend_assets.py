@@ -207,7 +207,7 @@ def _answered(scene: str, output: bytes, answers: "TypeAdapter[_Told | Unreadabl
     try:
         answer = answers.validate_json(output)
     except ValidationError:
-        # Who reads a scene may be in its hands.
+        # A scene may have taken over the process that reads it.
         raise UnreadableBlendError(
             scene,
             f"{scene} cannot be read: it is damaged, or needs too much memory or time.",

@@ -194,7 +194,7 @@ def _size(path: Path) -> int:
 
 
 class _Block(blendfile.BlendFileBlock):
-    """A block of a .blend, which never leads back: BAT goes on behind it, wherever that is."""
+    """A block of a .blend. Refuses negative sizes, with which BAT would read in a circle."""
 
     def __init__(self, file: blendfile.BlendFile) -> None:
         super().__init__(file)

@@ -107,7 +107,7 @@ def requeue_some(connection: Connection, job_id: str, action: Action, few: int) 
     with more frames to do, and may repeat the request.
 
     Parameters:
-        few: so many may be left for `act`, and so many are reset.
+        few: maximum number of frames to reset, and to leave for `act`.
     """
     row = job_rows.row(connection, job_id)
     over = _reopens(row, action)

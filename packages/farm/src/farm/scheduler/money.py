@@ -146,10 +146,10 @@ def _owners(connection: Connection, job_ids: Collection[str]) -> dict[str, str]:
 
 
 def _stores_too_much(connection: Connection, left: int) -> ColumnElement[bool]:
-    """Return the condition for accounts of which no further frame begins; see `farm.stores.room`.
+    """Return the condition for accounts that start no further frames; see `farm.stores.room`.
 
     Parameters:
-        left: as for `review`. Who stores as much has one half of what the others have left.
+        left: as for `review`. An account that stores this much has half of what others have left.
     """
     number, stored = plans.c.max_stored, accounts.c.stored_bytes
     beyond_its_number = and_(number > 0, stored >= number)

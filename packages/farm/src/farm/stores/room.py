@@ -30,11 +30,11 @@ _GRANTED_PART = 4
 """Temporary files take no more than this fraction of the space that is free for them."""
 
 _RESERVED_FILES_PART = 50
-"""Of the files that a disk has room for: so many stay free, too. Who sends very many small files
-must not be why nobody can begin another one."""
+"""The 50th part of the disk's inodes stays free, too, so that an account with very many small files
+cannot prevent all others from creating any."""
 
 _NO_DISK = 1 << 62
-"""Free bytes where there is no disk to fill: more than anybody sends."""
+"""Free bytes of stores without a disk: more than anybody uploads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,11 @@ class Quota:
 
     Attributes:
         stored: what it stores now.
-        max_stored: of its plan, with what is on the way. Without a number, an account that is
-            alone may take all, and any other one half of what the others have left.
-        max_in_flight: on the way: announced, and not yet stored as a whole.
+        max_stored: limit of its plan, including uploads in progress. If it is not set, the only
+            account of a farm may use all space, and any other account half of what the others have
+            left.
+        max_in_flight: limit of uploads in progress: announced, but not completely stored.
+        alone: it is the farm's only account.
     """
 
     stored: int

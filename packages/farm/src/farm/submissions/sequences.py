@@ -45,7 +45,7 @@ class Looks:
     _found: dict[ImageSequence, list[int]] = field(default_factory=dict)
 
     def spend(self, names: int) -> None:
-        """Look at so many more. Raises TooManyNamesError."""
+        """Count this many more names as examined. Raises TooManyNamesError."""
         self.left -= names
         if self.left < 0:
             raise TooManyNamesError

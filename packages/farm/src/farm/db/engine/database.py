@@ -78,9 +78,9 @@ class Database:
         """Open the write transaction.
 
         Parameters:
-            account_id: who asks for it. One of an account stands in the line at a time, so that
-                whoever else wants to write is behind one of each, however many they have sent.
-                "": nobody who could have sent many.
+            account_id: the account whose request needs it. Only one request of an account queues
+                for the transaction at a time, so that others wait for at most one of each account.
+                "" for callers that cannot be many.
         """
         alone = self._one_of_an_account.of(account_id) if account_id else nullcontext()
         with alone, self._turn, self._writer() as connection:

@@ -38,14 +38,14 @@ FREELY_BYTES = 8 * _GIB
 MOST_BYTES = 128 * _GIB
 """Of pixels, where the file is not much smaller: 16384x16384 with 60 passes in half floats."""
 MOST_RATIO = 100
-"""Of pixels to file beyond `FREELY_BYTES`: noise of renders leaves less than 10."""
+"""Maximum ratio of decoded size to file size beyond `FREELY_BYTES`; noisy renders stay below 10."""
 MOST_CHANNEL_BYTES = 4 * _GIB
-"""Of one channel, of which one at least is in memory: 32768x32768 floats."""
+"""Limit of one channel, since at least one is kept in memory: 32768x32768 floats."""
 MOST_PARTS = 1024
-"""Of one file. Each is looked for from the file's begin, so that time grows with their square: for
-so many small ones it is two seconds, for three times as many a minute."""
+"""Limit of parts in a file. Each is searched from the beginning of the file, so the time grows with
+the square: this many small parts take two seconds, three times as many a minute."""
 _NOWHERE = "frame.null"
-"""A name for which OpenImageIO's null writer answers: it keeps nothing."""
+"""A file name for OpenImageIO's null writer, which stores nothing."""
 _NO_MEMORY = "bad_alloc"
 """In what OpenImageIO says when it got no memory."""
 _AT_ONCE_BYTES = _GIB
@@ -162,10 +162,10 @@ class _Image:
         return buffer
 
     def _check_strictly(self, part: int) -> None:
-        """Raise OutputError for what the reader of a part notices and ImageBuf does not pass on.
+        """Raise OutputError for errors of a part's reader that ImageBuf does not report.
 
-        OpenImageIO 3.0.21 goes on when strips of a TIFF cannot be decoded, and keeps the error with
-        a reader that ImageBuf does not show. Of LZW that is all that tells of damage.
+        OpenImageIO 3.0.21 continues when strips of a TIFF cannot be decoded, and stores the error
+        in a reader that ImageBuf does not expose. For LZW, this is the only sign of damage.
         """
         image = self._oiio.ImageInput.open(str(self._path))
         image.seek_subimage(part, 0)

@@ -65,9 +65,9 @@ class ImageChecks:
         self._memory_bytes: int | None = None
 
     def allow(self, memory_bytes: int) -> None:
-        """From now on use no more memory than a renderer of the job may.
+        """Limit the process to the memory of a renderer of the job, from now on.
 
-        The process needs a few GB all the same (`image_worker.LEAST_MEMORY`).
+        It gets at least `image_worker.LEAST_MEMORY`, a few GB that it needs.
         """
         self._memory_bytes = memory_bytes
 
