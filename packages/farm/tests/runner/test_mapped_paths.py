@@ -84,3 +84,35 @@ def test_what_was_not_gathered_is_told_as_the_artist_knows_it(rig: Rig, mapped: 
     finish = farm.finishes["c1"]
     assert (finish.outcome, farm.frames) == (Outcome.FAILED, {}), farm.log
     assert finish.message == saying("scene-needs-file-missing", "\\\\Server/share/network.png")
+
+
+@pytest.fixture(scope="module")
+def kinds(blender: Blender, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of scenes, each with another kind of file; its artist's machine is gone."""
+    root = tmp_path_factory.mktemp("artist")
+    blender.made_by(HERE / "make_mapped_kinds.py", root)
+    project = tmp_path_factory.mktemp("kinds")
+    shutil.move(root / "desk", project / "shots")
+    shutil.move(root / "lib", project / "_gathered" / "aaaa")
+    rule = {"source_path_format": "POSIX", "source_path": f"{root}/lib"}
+    rules = [rule | {"destination_path": "show/_gathered/aaaa"}]
+    for scene in (project / "shots").glob("*.blend"):
+        place = path_map_of(f"show/shots/{scene.name}").removeprefix("show/")
+        (project / place).write_text(json.dumps({"rules": rules}))
+    return project
+
+
+@pytest.mark.parametrize("kind", ["mesh_cache", "volume", "clip", "strip"])
+def test_each_kind_of_file_is_in_the_picture(
+    rig: Rig, kinds: Path, tmp_path: Path, kind: str
+) -> None:
+    rig.scenes = kinds
+    found = [each.relative_to(kinds).as_posix() for each in kinds.rglob("*") if each.is_file()]
+    files = [each for each in found if not each.endswith(".blend")]
+    farm = rig.farm(f"shots/{kind}.blend", [[1]], files=files)
+    assert rig.run(farm) == 0
+    assert farm.frames.keys() == {1}, farm.log
+    (output,) = farm.frames[1].outputs
+    (tmp_path / "frame.png").write_bytes(farm.blobs[output.hash])
+    assert oiio.ImageBuf(str(tmp_path / "frame.png")).getpixel(8, 4)[0] == pytest.approx(1)
+    assert of_scene(farm.requests[-1].warnings) == []

@@ -273,8 +273,8 @@ class Companion(Strict):
         scene_values: additional values that this module provides for the program's arguments.
         whole: all frames are rendered by one renderer, and all again after a failure.
         single_range: the frames must be a single range with one step.
-        warnings: lines of output after which frames may look different from what the artist
-            intended.
+        warnings: lines of output after which frames may differ from what their artist means; only
+            from the first frame on, since what is printed before may be resolved by then.
         drive: how to run a program that has only a command line; otherwise, the OpenJD template
             starts a script of the product.
     """

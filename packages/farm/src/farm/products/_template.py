@@ -54,8 +54,8 @@ class Symptoms:
             what the expression's group of that name found.
         no_licence: a line that says that there was no licence.
         no_licence_codes: exit codes that say so.
-        warnings: lines after which frames may look otherwise than their artist means -> what to
-            tell, as for ``hopeless``.
+        warnings: lines from the first frame on after which frames may look otherwise than their
+            artist means -> what to tell, as for ``hopeless``.
     """
 
     failed: re.Pattern[str]

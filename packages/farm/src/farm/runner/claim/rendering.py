@@ -114,7 +114,9 @@ class Rendering:
             failure = condemn(looked_at, self._symptoms)
             if failure and condemn(self._names.hide(looked_at), self._symptoms):
                 self.condemn(failure)
-            elif message := remark(looked_at, self._symptoms):
+            elif self.startup_seconds is not None and (
+                message := remark(looked_at, self._symptoms)
+            ):
                 self._warn(message)
 
     def _event(self, event: Event) -> None:

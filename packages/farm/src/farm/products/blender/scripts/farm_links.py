@@ -27,6 +27,16 @@ def gone(printed: "Iterable[tuple[str, str, str]]", project: str) -> "list[str]"
     return [_message(library, sorted(found[library])) for library in sorted(found)]
 
 
+def dropped(overrides: "list[str]") -> str:
+    """Return a message about library overrides that Blender has dropped; "" for none."""
+    if not overrides:
+        return ""
+    return (
+        f"Library overrides no longer fit their library, and are dropped with the changes in them:"
+        f" {listed(overrides)}. Open the scene, make them anew, and submit again."
+    )
+
+
 def _marked() -> "Iterator[tuple[str, str, str]]":
     if "is_missing" not in bpy.types.ID.bl_rna.properties:
         return

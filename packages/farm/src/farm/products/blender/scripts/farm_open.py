@@ -17,6 +17,7 @@ _NO_ENGINE = re.compile(r"Engine '(.{0,99}?)' not available for scene '(.{0,99}?
 _GONE = re.compile(
     r"\bLIB: ([A-Z][\w ]{0,40}): '(.{0,99}?)' missing from '([^\n]{0,1100}?)', parent '"
 )
+_DROPPED = re.compile(r"\bOld override (.{1,99}?) is being deleted even though it was user-edited")
 
 
 class Remarks(NamedTuple):
@@ -26,11 +27,13 @@ class Remarks(NamedTuple):
         lacking: engines that this Blender lacks: scene name -> engine. Such a scene would be
             rendered with another engine than its artist's.
         gone: linked blocks that are not in their library: kind, name, path of the library.
+        dropped: overrides that no longer fit their library, by name.
         colours: what its colour management lacks.
     """
 
     lacking: "dict[str, str]"
     gone: "list[tuple[str, str, str]]"
+    dropped: "list[str]"
     colours: farm_colours.Lacking
 
 
@@ -55,7 +58,8 @@ def open_file(path: str, shown: str, mapping: farm_mapping.Mapping) -> Remarks:
     lacking = {scene: engine for engine, scene in _NO_ENGINE.findall(output)}
     # Remarks about a library before it was read from its place here.
     gone = [each for each in _GONE.findall(output) if each[2] not in mapping.relinked]
-    return Remarks(lacking, gone, farm_colours.lacking(output))
+    dropped = list(dict.fromkeys(_DROPPED.findall(output)))
+    return Remarks(lacking, gone, dropped, farm_colours.lacking(output))
 
 
 @contextmanager

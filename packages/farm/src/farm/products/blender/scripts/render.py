@@ -112,6 +112,8 @@ def _open(options: argparse.Namespace) -> Any:
         warn(farm_checks.note(missing.others))
     for message in farm_links.gone(opened.gone, options.project):
         warn(message)
+    if message := farm_links.dropped(opened.dropped):
+        warn(message)
     farm_setup.set_device(scene, options.gpu == "true", options.gpu_devices)
     farm_denoising.check(scene)
     farm_choices.set_size(scene, options.width, options.height)
