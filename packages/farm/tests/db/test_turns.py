@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from farm.db.engine.database import Database
@@ -83,19 +84,54 @@ def test_each_gets_its_own_error_and_spoils_nobody_elses_work(
     assert names(database) == ["p1", "p2"]
 
 
-def test_who_sends_many_calls_delays_another_by_one(open_again: Callable[[], Database]) -> None:
-    done: list[str] = []
+class Clock:
+    """What the module takes for the time; only calls let it go on."""
 
-    def by(owner: str) -> Work:
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.seconds = 0.0
+        self.done: list[str] = []
+        patch.setattr("farm.db.engine.turns.time", SimpleNamespace(monotonic=lambda: self.seconds))
+
+    def by(self, owner: str, seconds: float) -> Work:
         def work(_: Connection) -> int:
-            done.append(owner)
+            self.seconds += seconds
+            self.done.append(owner)
             return 0
 
         return work
 
+
+def test_who_sends_many_calls_delays_another_by_one(
+    open_again: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
     senders = ["eve"] * 200 + ["ann"] * 2 + ["bob"]
-    wait(gathered(open_again(), [by(each) for each in senders], senders))
-    assert done[:5] == ["eve", "ann", "bob", "eve", "ann"]
+    wait(gathered(open_again(), [clock.by(each, 0.001) for each in senders], senders))
+    assert sorted(clock.done[:3]) == ["ann", "bob", "eve"]
+    assert sorted(clock.done[3:5]) == ["ann", "eve"]
+
+
+def test_who_sends_long_calls_delays_all_of_another_by_one(
+    open_again: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As runners of one account that report, and of one that only say that they live."""
+    clock = Clock(monkeypatch)
+    senders = ["eve"] * 20 + ["carl"] * 20 + ["ann"] * 30
+    works = [clock.by(each, 0.01 if each == "ann" else 1.0) for each in senders]
+    wait(gathered(open_again(), works, senders))
+    assert sorted(clock.done[:32]) == ["ann"] * 30 + ["carl", "eve"]
+
+
+def test_who_has_not_called_for_long_has_saved_nothing_up(
+    open_again: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    database = open_again()
+    wait(gathered(database, [clock.by("eve", 1.0)] * 50, ["eve"] * 50))
+    clock.done.clear()
+    senders = ["ann"] * 50 + ["eve"] * 50
+    wait(gathered(database, [clock.by(each, 1.0) for each in senders], senders))
+    assert clock.done[:10].count("eve") >= 4
 
 
 def test_whose_calls_fail_has_others_repeat_theirs_once(open_again: Callable[[], Database]) -> None:

@@ -434,8 +434,8 @@ def finish(
     """
     own, row = _own(caller, claim_id), caller.job
     # An end is never refused, but what it says takes room as all else does.
-    said = len(f"{report.message}{report.marker}".encode())
-    files.add_stored(connection, row.account_id, said)
+    size = len(f"{report.message}{report.marker}".encode())
+    files.add_stored(connection, row.account_id, size)
     ends = {Outcome.STOPPED: ClaimEnd.STOPPED, Outcome.NO_LICENCE: ClaimEnd.NO_LICENCE}
     message = report.message or "The renderer ended without delivering every frame."
     frames_wait = claim_ends.end(

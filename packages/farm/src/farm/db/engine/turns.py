@@ -6,7 +6,7 @@ that have to wait anyway therefore share a turn: all waiting calls are executed 
 
 import threading
 import time
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
@@ -94,6 +94,7 @@ class _Call(Generic[Result]):
     work: Callable[[Connection], Result]
     answer: "Future[Result]"
     has_begun: bool = False
+    alone: bool = False
 
     def is_wanted(self) -> bool:
         """Return whether anybody waits for the answer; from then on it cannot be cancelled."""
@@ -102,13 +103,16 @@ class _Call(Generic[Result]):
 
 
 class _Waiting:
-    """Calls that wait, of whom it is in turn: one of each owner, then a second one of each.
+    """Calls that wait. The next one is that of the owner whose calls have taken the least time.
 
-    Not safe for several threads at a time.
+    Whoever has not called for a while begins where the others are, and saves nothing up. Not safe
+    for several threads at a time.
     """
 
     def __init__(self) -> None:
-        self._of: OrderedDict[Hashable, deque[_Call[Any]]] = OrderedDict()
+        self._of: dict[Hashable, deque[_Call[Any]]] = {}
+        self._seconds: dict[Hashable, float] = {}
+        self._least = 0.0
         # How many of an owner's next calls get a transaction of their own.
         self._alone: Counter[Hashable] = Counter()
 
@@ -116,37 +120,48 @@ class _Waiting:
         return bool(self._of)
 
     def add(self, call: _Call[Any]) -> None:
+        if call.owner not in self._of:
+            self._seconds[call.owner] = max(self._seconds.get(call.owner, 0.0), self._least)
         self._of.setdefault(call.owner, deque()).append(call)
 
     def put_back(self, calls: Sequence[_Call[Any]]) -> None:
-        """Let calls come first again, in their order."""
+        """Let calls come first again among those of their owners."""
         for call in reversed(calls):
             self._of.setdefault(call.owner, deque()).appendleft(call)
-            self._of.move_to_end(call.owner, last=False)
 
     def isolate(self, owner: Hashable) -> None:
         """Give each call that an owner has now a transaction of its own."""
         self._alone[owner] = len(self._of.get(owner, ()))
 
-    def take(self) -> list[_Call[Any]]:
-        """Return the next ones for one transaction."""
-        taken: list[_Call[Any]] = []
-        while self._of and len(taken) < MOST_TOGETHER:
-            owner = next(iter(self._of))
+    def charge(self, owner: Hashable, seconds: float) -> None:
+        """Count what a call of an owner has taken."""
+        self._seconds[owner] += seconds
+        if len(self._seconds) > 2 * (len(self._of) + MOST_TOGETHER):
+            old = self._seconds.keys() - self._of.keys()
+            for each in [each for each in old if self._seconds[each] <= self._least]:
+                del self._seconds[each]
+
+    def next(self, *, first: bool) -> _Call[Any] | None:
+        """Return the next call for a transaction, or None.
+
+        Parameters:
+            first: of the transaction; not for later ones are those that get one of their own.
+        """
+        while self._of:
+            owner = min(self._of, key=self._seconds.__getitem__)
+            self._least = max(self._least, self._seconds[owner])
             alone = self._alone[owner] > 0
-            if alone and taken:
-                break
+            if alone and not first:
+                return None
             call = self._of[owner].popleft()
-            self._of.move_to_end(owner)
             if not self._of[owner]:
                 del self._of[owner]
-            if call.is_wanted():
-                taken.append(call)
             if alone:
                 self._alone -= Counter({owner: 1})
-                if taken:
-                    break
-        return taken
+            if call.is_wanted():
+                call.alone = alone
+                return call
+        return None
 
 
 class SharedTurns:
@@ -157,8 +172,8 @@ class SharedTurns:
     others together. When the commit itself fails, it is unknown whose fault that is: each call is
     then repeated alone. Calls must be repeatable: they access nothing but the database.
 
-    Owners take turns, and a transaction ends when it has taken long: who sends many calls, or such
-    as take long or fail, delays others by one of them.
+    Owners have the same share of the time, and a transaction ends when it has taken long: who sends
+    many calls, or such as take long or fail, delays others by one of them.
     """
 
     def __init__(self, write: Callable[[], AbstractContextManager[Connection]]) -> None:
@@ -199,43 +214,62 @@ class SharedTurns:
             self._thread.join()
 
     def _run(self) -> None:
-        while calls := self._next():
-            self._execute(calls)
-
-    def _next(self) -> list[_Call[Any]]:
-        """Wait for calls and return them; none once `close` was called."""
-        with self._changed:
-            while True:
+        while True:
+            with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
                 if not self._waiting:
-                    return []
+                    return
                 # Callers that no longer want their answer are left out.
-                if taken := self._waiting.take():
-                    return taken
+                call = self._waiting.next(first=True)
+            if call is not None:
+                self._execute(call)
 
-    def _execute(self, calls: list[_Call[Any]]) -> None:
-        """Execute calls together, or the first of them; the others wait again."""
-        results: list[Any] = []
-        failing = None
+    def _execute(self, first: _Call[Any]) -> None:
+        """Execute a call, together with others that wait."""
+        done: list[tuple[_Call[Any], Any, float]] = []
+        call: _Call[Any] | None = first
         try:
             with self._write() as connection:
                 began = time.monotonic()
-                for failing in calls:
-                    results.append(failing.work(connection))
-                    if time.monotonic() - began >= LONG_SECONDS:
-                        break
-                failing = None
+                while call is not None:
+                    before = time.monotonic()
+                    result = call.work(connection)
+                    done.append((call, result, time.monotonic() - before))
+                    call = self._another(done, time.monotonic() - began)
+            taken = time.monotonic() - began
         except Exception as error:
-            if len(calls) == 1:
-                calls[0].answer.set_exception(error)
-                return
-            with self._changed:
-                self._waiting.put_back(calls)
-                # Without a transaction at all, or with one that cannot be committed, any of them.
-                for call in [failing] if failing else calls[: len(results) or None]:
-                    self._waiting.isolate(call.owner)
+            self._failed([each for each, _, _ in done], call, error)
+            return
+        # On PostgreSQL the commit waits for what the calls have only sent.
+        worked = sum(seconds for _, _, seconds in done)
+        with self._changed:
+            for each, _, seconds in done if worked else ():
+                self._waiting.charge(each.owner, seconds / worked * (taken - worked))
+        for each, result, _ in done:
+            each.answer.set_result(result)
+
+    def _another(self, done: Sequence[tuple[_Call[Any], Any, float]], taken: float) -> Any:
+        """Return another call for a transaction that has taken so long, or None."""
+        last, _, seconds = done[-1]
+        with self._changed:
+            self._waiting.charge(last.owner, seconds)
+            if last.alone or len(done) >= MOST_TOGETHER or taken >= LONG_SECONDS:
+                return None
+            return self._waiting.next(first=False)
+
+    def _failed(
+        self, done: Sequence[_Call[Any]], failing: _Call[Any] | None, error: Exception
+    ) -> None:
+        """Repeat the calls of a transaction, all but one that had its own.
+
+        Parameters:
+            failing: the one that raised; None: the commit has.
+        """
+        calls = [*done, failing] if failing else [*done]
+        if len(calls) == 1:
+            calls[0].answer.set_exception(error)
             return
         with self._changed:
-            self._waiting.put_back(calls[len(results) :])
-        for call, result in zip(calls, results, strict=False):
-            call.answer.set_result(result)
+            self._waiting.put_back(calls)
+            for call in [failing] if failing else calls:
+                self._waiting.isolate(call.owner)
