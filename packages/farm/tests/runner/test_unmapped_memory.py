@@ -1,22 +1,24 @@
 """Memory and disk that no look at a process or a folder finds: real processes that hold some."""
 
 import errno
+import os
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from farm.confine import Account, is_root, probe
 from farm.runner.limits.cgroups import usable
-from farm.runner.limits.holdings import holdings_of, shared_memory_of_machine
+from farm.runner.limits.holdings import holdings_of
 from farm_protocol.runner import JobLimits, Outcome, SandboxMode
 from messages import says
 from waiting import until
 
 from .in_process import end
-from .somebody import attack_as, ordinary_user
+from .somebody import attack_as, folder_of, ordinary_user
 from .test_limits import MEGABYTE, attack, in_both_worlds, left_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells all of it")
@@ -230,6 +232,15 @@ for number in range(30):
 wait()
 """
 
+# How much of it there is may only root ask. Then some looks follow.
+ONE_SHARED_PAGE = """
+kernel.mmap(None, ctypes.c_size_t(4096), 3, 0x21, -1, ctypes.c_long(0))
+open(FOLDER + "/begun", "w").close()
+while not os.path.exists(FOLDER + "/shared"):
+    time.sleep(0.1)
+time.sleep(2)
+"""
+
 HIDING = """
 kernel.prctl(4, 0)
 """
@@ -340,6 +351,24 @@ def test_an_ordinary_users_farm_counts_what_only_root_may_look_at(somebody: Acco
     assert says(message, "renderer-used-more-than-memory", "300 MB")
 
 
+@watched
+def test_nor_is_a_scene_ended_for_the_shared_memory_of_another(somebody: Account) -> None:
+    limits = JobLimits(memory_bytes=300 * MEGABYTE)
+    with folder_of(somebody) as folder, ThreadPoolExecutor() as pool:
+        code = HELPERS + ONE_SHARED_PAGE.replace("FOLDER", repr(str(folder)))
+        rendered = pool.submit(attack_as, somebody, code, limits, "off")
+        until(lambda: (folder / "begun").exists() or rendered.done())
+        other = os.memfd_create("other")
+        try:
+            for _ in range(400):
+                os.write(other, bytes(MEGABYTE))
+            (folder / "shared").touch()
+            outcome, message, _ = rendered.result()
+        finally:
+            os.close(other)
+    assert outcome == Outcome.COMPLETED, message
+
+
 @in_both_worlds
 def test_nor_does_who_maps_one_page_of_a_file_hide_the_rest_from_it(
     somebody: Account, sandbox: SandboxMode
@@ -389,10 +418,10 @@ def test_what_several_processes_hold_counts_once() -> None:
     ) as child:
         assert child.stdout is not None
         assert [child.stdout.readline() for _ in range(3)] == [b"ready\n"] * 3
-        alone = holdings_of([child.pid], shared_memory_of_machine(), sandboxed=False)
+        alone = holdings_of([child.pid], 0, sandboxed=False)
         children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
         pids = [child.pid, *map(int, children)]
-        together = holdings_of(pids, shared_memory_of_machine(), sandboxed=False)
+        together = holdings_of(pids, 0, sandboxed=False)
         child.communicate(b"x" * 3)
     assert alone.shared_bytes == together.shared_bytes == MEGABYTE
     assert alone.buffer_bytes == together.buffer_bytes
@@ -427,7 +456,7 @@ def test_who_takes_long_to_end_hides_nothing() -> None:
     ) as child:
         assert child.stdout is not None
         ending = int(child.stdout.readline())
-        found = holdings_of([child.pid, ending], shared_memory_of_machine(), sandboxed=True)
+        found = holdings_of([child.pid, ending], 0, sandboxed=True)
         child.communicate(b"x")
     assert not found.hidden
     assert found.count > 0
@@ -456,6 +485,6 @@ def test_what_only_one_thread_has_open_counts(told: bool, monkeypatch: pytest.Mo
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
-        held = holdings_of([child.pid], shared_memory_of_machine(), sandboxed=False)
+        held = holdings_of([child.pid], 0, sandboxed=False)
         child.communicate(b"x")
     assert held.shared_bytes == MEGABYTE

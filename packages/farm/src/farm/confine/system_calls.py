@@ -259,7 +259,7 @@ _CLONE_FILES, _CLONE_THREAD, _CLONE_NEWUSER = 0x400, 0x10000, 0x10000000  # linu
 _CLOSE_RANGE, _CLOSE_RANGE_UNSHARE = 436, 2  # linux/close_range.h
 _F_REFUSED = (37, 38, 1024, 1026)
 """F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_NOTIFY (linux/fcntl.h)."""
-_MOST_WAITED_FOR = 1024
+MOST_WAITED_FOR = 1024
 """Number of files: the usual limit of open files, and FD_SETSIZE of the C library."""
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2  # linux/prctl.h, linux/seccomp.h
 _PR_FIRST_NEW = 77
@@ -298,6 +298,20 @@ def filter_file(machine: str = "", watched: bool = False) -> Path | None:
     machine = machine or platform.machine()
     name = f"{machine}-watched.seccomp" if watched else f"{machine}.seccomp"
     return Path(__file__).with_name(name) if machine in _MACHINES else None
+
+
+def waiting_calls(machine: str = "") -> dict[int, int]:
+    """Return the system calls that wait for several files at a time, by number.
+
+    The values say which argument has the number of files: 0 or 1. Those of 32-bit programs are
+    included.
+
+    Parameters:
+        machine: as in `filter_file`.
+    """
+    ways = _MACHINES.get(machine or platform.machine(), ())
+    selects = {each: 0 for calls in ways for each in calls.selects}
+    return {**selects, **{each: 1 for calls in ways for each in calls.polls}}
 
 
 def can_filter() -> bool:
@@ -358,7 +372,7 @@ def _sockets() -> list[bytes]:
 
 def _what_is_wanted_of_files(calls: _Calls) -> list[bytes]:
     wanted = [_line(_EQUAL, each, len(_F_REFUSED) - at) for at, each in enumerate(_F_REFUSED)]
-    few = [_line(_AT_LEAST, _MOST_WAITED_FOR + 1, 1, 0)]
+    few = [_line(_AT_LEAST, MOST_WAITED_FOR + 1, 1, 0)]
     lines = []
     for numbers, argument, asked in (
         (calls.leases, _SECOND_ARGUMENT, wanted),

@@ -24,6 +24,9 @@ _FILES = 1_000_000
 _DESCRIPTORS = 16_384
 """Per process. Scenes with thousands of textures need several thousand. This also bounds how many
 files can be hidden in the queues of sockets, where they cannot be found."""
+_PENDING_SIGNALS = 8_192
+"""Signals and timers that wait. They count for a user, who may have some ten thousand: a renderer
+must leave some for the others."""
 _FRAME_SECONDS = 24 * 3600
 """Processor time of a frame, per processor. The same as the longest wall-clock time of a frame (the
 products' ``frame_timeout``); but that one a job may change, and this one only the operator."""
@@ -92,6 +95,7 @@ class Limits:
             "RLIMIT_CORE": 0,
             "RLIMIT_FSIZE": self.file_bytes,
             "RLIMIT_NOFILE": _DESCRIPTORS,
+            "RLIMIT_SIGPENDING": _PENDING_SIGNALS,
         }
 
 

@@ -20,8 +20,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from farm.runner.limits.locks import too_many_locks
 from farm.runner.limits.sockets import sandboxed_processes, sockets_of
 from farm.runner.limits.sysctl import read_sysctl
@@ -30,6 +28,7 @@ from farm.runner.limits.threads import (
     has_ended,
     is_ending,
     living_thread,
+    waited_for_files,
     with_other_descriptors,
 )
 
@@ -84,6 +83,7 @@ class Holdings:
         hidden_sockets: how many sockets of a sandbox no process has open: they may be in such
             queues, too.
         starving: see `Sockets`.
+        lost_sockets: see `Sockets`.
     """
 
     shared_bytes: int = 0
@@ -96,14 +96,15 @@ class Holdings:
     sent: int = 0
     hidden_sockets: int = 0
     starving: bool = False
+    lost_sockets: frozenset[bytes] = frozenset()
 
 
-def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -> Holdings:
+def holdings_of(processes: Sequence[int], shared_bytes: int, sandboxed: bool) -> Holdings:
     """Return the resources that processes hold; empty where this is not Linux.
 
     Parameters:
         processes: a process and its descendants.
-        shared_before: `shared_memory_of_machine` before they were started.
+        shared_bytes: shared memory that is attributed to them (`farm.runner.limits.backstop`).
         sandboxed: all but the first ones, which have created it, are in a sandbox.
     """
     if sys.platform != "linux":
@@ -125,19 +126,13 @@ def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -
     # The first inside is bubblewrap's own: if we may not examine it, we may examine none.
     total.hidden = bool(inside) and inside[0] not in denied and not denied.isdisjoint(inside)
     if found.unseen:
-        # This may include memory of others; but renderers hardly ever share memory in this way.
-        grown = shared_memory_of_machine() - shared_before
-        total.shared_bytes = max(total.shared_bytes, grown)
+        total.shared_bytes = max(total.shared_bytes, shared_bytes)
     sockets = sockets_of(processes, inside, found.sockets)
     total.too_many |= sockets.too_many
     total.hidden_sockets, total.starving = sockets.hidden, sockets.starving
-    total.buffer_bytes = _pipes(len(found.pipes)) + sockets.buffer_bytes
+    total.lost_sockets = sockets.lost
+    total.buffer_bytes = _pipes(len(found.pipes) + found.waited_for) + sockets.buffer_bytes
     return total
-
-
-def shared_memory_of_machine() -> int:
-    """Return the machine's memory in use for shared memory and in-memory files, in bytes."""
-    return int(getattr(psutil.virtual_memory(), "shared", 0))
 
 
 @dataclass
@@ -156,6 +151,7 @@ class _Found:
     read: int = 0
     guessed: int = 0
     sent: int = 0
+    waited_for: int = 0
     until: float = field(default_factory=lambda: time.thread_time() + _SECONDS)
     unseen: bool = False
 
@@ -208,6 +204,9 @@ def _look_through(thread: int, found: _Found) -> bool:
             _look_at_descriptors(each, found, guessed=each not in apart)
     if _DELETED.encode() in maps:
         _look_at_mapped(thread, maps, found)
+    waited_for = waited_for_files(thread)
+    found.waited_for += waited_for
+    found.count += waited_for
     # For an ended process, the kernel reports nothing.
     return bool(maps) or found.too_many
 

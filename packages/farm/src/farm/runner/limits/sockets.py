@@ -28,6 +28,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _USED, _UDP = re.compile(r"^sockets: used (\d+)", re.M), re.compile(r"^UDP6?: inuse (\d+)", re.M)
 _STATE, _QUEUES, _NUMBER, _LISTENING = 3, 4, 9, b"0A"
 """Columns of ``/proc/net/tcp``, see proc(5), and the state of a listening socket."""
+_INODE = 6
+"""Column of ``/proc/net/unix``."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,15 @@ class Sockets:
         starving: those of a sandbox may take so much of the machine's shared buffer memory that
             other programs' sockets get none.
         hidden: how many sockets of a sandbox no process has open.
+        lost: those Unix sockets among them that are not just waiting to be accepted, by inode
+            number: they are in a queue, or kept by a blocked call.
     """
 
     buffer_bytes: int = 0
     too_many: bool = False
     starving: bool = False
     hidden: int = 0
+    lost: frozenset[bytes] = frozenset()
 
 
 def sockets_of(processes: Iterable[int], inside: Iterable[int], opened: Collection[str]) -> Sockets:
@@ -63,15 +68,33 @@ def sockets_of(processes: Iterable[int], inside: Iterable[int], opened: Collecti
     hidden, total = max(0, number - len(opened)), number * _buffer_bytes()
     if network is None or (ours is not None and not ours):
         return Sockets(total, hidden=hidden)
+    lost = _unix_sockets(network) if hidden else frozenset[bytes]()
     waiting = _tcp_bytes(network, ours)
-    if waiting is None:
+    if waiting is None or lost is None:
         return Sockets(total, too_many=True, hidden=hidden)
+    lost -= {each[len("socket:[") : -1].encode() for each in opened}
     datagrams = _number(_UDP, table or "") * _buffer_bytes()
     starving = table is not None and (
         waiting > _low_bytes("tcp_mem", _LOW_TCP_PAGES)
         or datagrams > _low_bytes("udp_mem", _LOW_UDP_PAGES)
     )
-    return Sockets(total + waiting, starving=starving, hidden=hidden)
+    return Sockets(total + waiting, starving=starving, hidden=hidden, lost=lost)
+
+
+def _unix_sockets(network: Path) -> frozenset[bytes] | None:
+    """Return the inode numbers of Unix sockets; None: there are too many of them.
+
+    Without those that wait to be accepted, which have none.
+    """
+    found, read = set(), 0
+    for line in _lines(network / "unix"):
+        read += len(line)
+        if read > _MOST_BYTES:
+            return None
+        columns = line.split(maxsplit=_INODE + 1)
+        if len(columns) > _INODE and columns[_INODE].isdigit():
+            found.add(columns[_INODE])
+    return frozenset(found - {b"0"})
 
 
 def _tcp_bytes(network: Path, ours: Collection[bytes] | None) -> int | None:

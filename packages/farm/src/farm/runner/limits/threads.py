@@ -12,8 +12,11 @@ import random
 import sys
 from pathlib import Path
 
+from farm.confine.system_calls import MOST_WAITED_FOR, waiting_calls
+
 _KCMP = {"x86_64": 312, "aarch64": 272}.get(platform.machine())
 _KCMP_FILES = 2  # linux/kcmp.h
+_WAITING = waiting_calls()
 _ENDED = frozenset("ZXx")
 TRIES = 5
 """How often to examine a process whose threads keep ending during the examination."""
@@ -59,6 +62,29 @@ def runnable_threads(process: int) -> int:
 def thread_count(process: int) -> int:
     """Return how many threads a process has; 0 when it is gone, or this is not Linux."""
     return len(_ids(process)) if sys.platform == "linux" else 0
+
+
+def waited_for_files(process: int) -> int:
+    """Return an upper bound for the files that a process waits for in poll and select.
+
+    Such a call keeps its files open, even if another thread closes their descriptors meanwhile. Any
+    other call that blocks keeps one or two, so that they are limited by the number of threads.
+    """
+    return sum(_waited_for(each) for each in _ids(process))
+
+
+def _waited_for(thread: int) -> int:
+    try:
+        with open(f"/proc/{thread}/syscall", "rb") as file:  # noqa: PTH123 - called often
+            call, *arguments = file.read().split()
+    except (OSError, ValueError):
+        return 0
+    # "running", or -1 without arguments, unless it is blocked in a system call.
+    at = _WAITING.get(int(call)) if call.isdigit() else None
+    if at is None or at >= len(arguments):
+        return 0
+    # A 32-bit program may mean another call by this number.
+    return min(int(arguments[at], 16), MOST_WAITED_FOR)
 
 
 def with_other_descriptors(thread: int) -> tuple[list[int], list[int]]:

@@ -95,6 +95,7 @@ class Tree:
         memory_bytes: RAM; shared memory counts once.
         shared_bytes: the part of it that is shared memory, not backed by a file on disk.
         used: processor time by process; {} when there are too many of them.
+        system: the part of it that the kernel spent for them.
     """
 
     members: tuple[psutil.Process, ...] = ()
@@ -102,6 +103,7 @@ class Tree:
     memory_bytes: int = 0
     shared_bytes: int = 0
     used: Mapping[psutil.Process, Used] = field(default_factory=dict)
+    system: Mapping[psutil.Process, Used] = field(default_factory=dict)
 
     def kill(self) -> None:
         """Kill all of them, and any children that they start meanwhile."""
@@ -134,7 +136,7 @@ def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
     if len(members) > most_processes:
         return Tree(members, len(members))
     threads, resident, shared, tables = 0, 0, 0, 0
-    used = {}
+    used, system = {}, {}
     for each in members:
         with contextlib.suppress(psutil.Error), each.oneshot():
             threads += thread_count(each.pid) or each.num_threads()
@@ -143,12 +145,14 @@ def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
             shared += values.get("RssShmem", 0)
             tables += values.get("VmPTE", 0)
             times = each.cpu_times()
-            waited = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+            waited = getattr(times, "children_system", 0.0)
+            system[each] = Used(times.system, waited)
+            waited += getattr(times, "children_user", 0.0)
             used[each] = Used(times.user + times.system, waited)
     if resident > most_memory_bytes and len(members) > 1:
         shares = [_fair_share(each) for each in members]
         resident, shared = (sum(parts) for parts in zip(*shares, strict=True))
-    return Tree(members, threads, resident + tables, shared, used)
+    return Tree(members, threads, resident + tables, shared, used, system)
 
 
 def cpu_seconds_of_ended() -> float:

@@ -16,9 +16,10 @@ import psutil
 from farm.products.shared.farm_orders import Confined
 from farm.runner.failure import Failure
 from farm.runner.limits.amounts import Limits, size
+from farm.runner.limits.backstop import Attributed, Backstop, most_files
 from farm.runner.limits.cgroups import Counts, Group
 from farm.runner.limits.disk import RESTLESS_TRIES, DiskWatch, UnlinkedFiles
-from farm.runner.limits.holdings import Holdings, holdings_of, shared_memory_of_machine
+from farm.runner.limits.holdings import Holdings, holdings_of
 from farm.runner.limits.processor_time import ProcessorTime
 from farm.runner.limits.threads import runnable_threads
 from farm.runner.limits.usage import Tree, free_files, processors, tree_of
@@ -34,6 +35,9 @@ _LOOKS_IN_A_ROW = 3
 descriptors must be in sockets (programs receive them at once)."""
 _MOST_SENT = 32
 """Limit of descriptors in sockets. Each may stand for megabytes that no process has open."""
+_MOST_LOST = 8
+"""Limit of Unix sockets that stay although no process has them open. They may hold descriptors. A
+few are left where a thread is blocked in a call on a socket that another thread has closed."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,10 @@ class Watch:
         self._before = self._group.counts() if self._group else Counts(0.0, 0, 0)
         self._tree = Tree()
         self._processor_time = ProcessorTime[psutil.Process](processors())
-        self._sandboxed, self._shared_before = sandboxed, shared_memory_of_machine()
+        self._sandboxed = sandboxed
+        self._backstop, self._attributed = Backstop(), Attributed()
         self._held, self._hidden_looks, self._sent_looks = Holdings(), 0, 0
+        self._lost_sockets: list[frozenset[bytes]] = []
         self._next_folder_look = self._next_held_look = 0.0
         self.cpu_seconds = 0.0
 
@@ -102,9 +108,10 @@ class Watch:
         if pid is None:
             return None
         limits = self._limits
-        self._tree = tree_of(pid, limits.processes, limits.memory_bytes)
+        self._tree, now = tree_of(pid, limits.processes, limits.memory_bytes), time.monotonic()
+        self._attributed = self._backstop.update(self._tree, now)
         seconds = self._processor_time.update(
-            self._tree.used, time.monotonic(), lambda process: runnable_threads(process.pid)
+            self._tree.used, now, lambda process: runnable_threads(process.pid)
         )
         self.cpu_seconds = max(self.cpu_seconds, seconds)
         # Cheap checks come first: examining open files takes long.
@@ -116,6 +123,7 @@ class Watch:
             self.kernel_failure()
             or _too_much_memory(limits, self._memory_bytes())
             or self._too_much_held()
+            or self._too_much_attributed()
             or _too_many_processes(limits, self._tree.processes)
             or self._too_much_cpu()
             or self._machine_full()
@@ -158,11 +166,14 @@ class Watch:
         # A socket that nobody has open may have others in its own queue, and so on.
         nested = self._held.sent > 0 and self._held.hidden_sockets > 0
         sent = nested or self._held.sent > _MOST_SENT
-        self._sent_looks = self._sent_looks + 1 if sent else 0
+        # Nor does a blocked call keep so many, after another thread has closed their descriptors.
+        self._lost_sockets = [*self._lost_sockets, self._held.lost_sockets][-_LOOKS_IN_A_ROW:]
+        lost = len(frozenset.intersection(*self._lost_sockets)) > _MOST_LOST
+        self._sent_looks = self._sent_looks + 1 if sent or lost else 0
 
     def _holdings(self) -> Holdings:
         processes = [each.pid for each in self._tree.members]
-        return holdings_of(processes, self._shared_before, self._sandboxed)
+        return holdings_of(processes, self._attributed.shared_bytes, self._sandboxed)
 
     def _unlinked(self) -> UnlinkedFiles:
         """Return the renderer's open files without a name. It is stopped meanwhile."""
@@ -202,6 +213,26 @@ class Watch:
                 "The renderer has a process that hides which files it keeps open, so how"
                 " much memory it uses cannot be measured.",
                 True,
+            )
+        return None
+
+    def _too_much_attributed(self) -> Failure | None:
+        """Return the failure for what no process accounts for: see `Backstop`."""
+        # It is an estimate: the frame may succeed elsewhere.
+        kernel_bytes, most = self._attributed.kernel_bytes, self._limits.memory_bytes
+        if self._group is None and kernel_bytes > most:
+            return Failure(
+                "The renderer has made the operating system use about"
+                f" {size(kernel_bytes)} of memory for itself; it may use {size(most)} on this"
+                " machine.",
+                False,
+            )
+        if self._attributed.files > most_files():
+            return Failure(
+                f"The renderer keeps about {self._attributed.files} files open, most of them in"
+                " ways that cannot be seen. Other programs on this machine would soon be unable to"
+                " open any.",
+                False,
             )
         return None
 
