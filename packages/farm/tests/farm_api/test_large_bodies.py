@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from farm.api.bodies import LARGE
+from farm_protocol.runner import MAX_OUTPUTS
 from farm_protocol.users import Role
 from http_gate.bodies import SMALL
 from pydantic import BaseModel
@@ -136,3 +137,13 @@ def test_large_bodies_of_one_account_wait_for_each_other_and_not_those_of_anothe
         answer = ann.post(address, content=large(mine[1]), headers=JSON, timeout=LONG / 4)
         assert answer.status_code == 204
         assert not parsing.begun.acquire(blocking=False)
+
+
+def test_a_frame_may_have_as_many_files_as_the_protocol_allows(farm: Farm) -> None:
+    """All of them are read; that these were not sent is another matter."""
+    runner = at_work(farm, farm.user("ann@example.com"))
+    one = {"hash": "0" * 64, "size": 1}
+    path = "demo/render_results/out/{}.png"
+    files = [one | {"path": path.format(number)} for number in range(MAX_OUTPUTS)]
+    answer = runner.post("frames", {"frame": 1, "seconds": 0, "outputs": files, "warnings": ["a"]})
+    assert wrong_with(answer) == ("invalid_request", ["outputs[0].hash"])

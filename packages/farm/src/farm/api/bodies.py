@@ -3,8 +3,8 @@
 Before a route sees a request, its body has been read: complete, within the route's limit, and from
 a sender with a valid key. The key is checked before a byte of the body is read. Three kinds may
 come from strangers, and are small: a login, an Envoy's question whether this farm is its own, and
-the frequent reports of runners, whose token is checked in the transaction that processes them. A
-runner's large bodies are not among them.
+the frequent reports of runners, whose token is checked when they are parsed. A runner's large
+bodies are not among them.
 
 Blobs are not read here: their routes know the sender before they write a byte.
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from farm_protocol.errors import ErrorCode
 from farm_protocol.files import FileRemoval, ManifestUpdate, MissingRequest
 from farm_protocol.jobs import SubmissionSpec
-from farm_protocol.runner import ClaimRequest, FrameDone, LogChunk
+from farm_protocol.runner import MAX_OUTPUTS, ClaimRequest, FrameDone, LogChunk
 from fastapi.exceptions import RequestValidationError
 from http_gate.bodies import (
     SMALL,
@@ -74,7 +74,9 @@ LARGE: dict[tuple[str, str], Large] = {
     # JSON writes them.
     ("POST", "/v1/runner/claims"): Large(ClaimRequest, BodyLimit(1 << 20, 20_000, 5_000)),
     ("POST", "/v1/runner/claims/{claim_id}/frames"): Large(
-        FrameDone, BodyLimit(32 << 20, 400_000, 320_000)
+        # Of each file three values and their brackets; flags and warnings beside them.
+        FrameDone,
+        BodyLimit(32 << 20, 4 * MAX_OUTPUTS + 20_000, 320_000),
     ),
     ("POST", "/v1/runner/claims/{claim_id}/log"): Large(
         LogChunk, BodyLimit(8 << 20, SMALL.values, SMALL.names, is_text=True)
