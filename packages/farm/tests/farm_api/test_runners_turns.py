@@ -8,11 +8,13 @@ import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from select import select
 from typing import Any
 
 import pytest
-from answers import whole
+from answers import heard, whole
 from farm.api import runner_job
+from farm.api.own_turns import RESULTS_AT_A_TIME
 from farm.db import feed, job_rows, manifests, outputs
 from farm.errors import StorageFullError, UnavailableError
 from farm_protocol.files import KnownFile
@@ -221,3 +223,25 @@ def test_lists_that_are_kept_have_a_size(monkeypatch: pytest.MonkeyPatch) -> Non
     for key in ("a", "a", "b", "b", "a"):
         assert get(key) == b"[]"
     assert made == ["a", "b", "a"]
+
+
+def test_few_reports_of_a_runner_wait_for_each_other(farm: Farm) -> None:
+    """Each waits as it was parsed; an honest runner sends one of its frames and its log."""
+    runner = at_work(farm, farm.user("ann@example.com"))
+    body = {"frame": 1, "seconds": 0, "outputs": [{"path": "a", "hash": "0" * 64, "size": 1}]}
+    path = f"/v1/runner/claims/{runner.claim_id}/frames"
+    with ExitStack() as stack:
+        with farm.database.write():
+            sent = [
+                stack.enter_context(posted(farm.url, runner.http, path, body))
+                for _ in range(1 + RESULTS_AT_A_TIME + 3)
+            ]
+            refused = 0
+            while refused < 3:
+                answered = select(sent, [], [])[0]
+                sent = [each for each in sent if each not in answered]
+                for each in answered:
+                    assert heard(each, b'"retry":true').startswith(b"HTTP/1.1 503 ")
+                    refused += 1
+        for each in sent:
+            assert heard(each, b"invalid_request").startswith(b"HTTP/1.1 400 ")

@@ -41,9 +41,13 @@ class OwnTurns:
     behind all that they have sent.
     """
 
-    def __init__(self, most_of_one: int, most: int) -> None:
-        """Start without requests. Set the limits of an account, and of all accounts."""
-        self._most_of_one = most_of_one
+    def __init__(self, most_of_one: int, most: int, most_waiting: int = MOST_WAITING) -> None:
+        """Start without requests. Set the limits of an account, and of all accounts.
+
+        Parameters:
+            most_waiting: of an account, beside those that are processed.
+        """
+        self._most_of_one, self._most_waiting = most_of_one, most_waiting
         self._free = most
         self._of: dict[str, _Line] = {}
         self._numbers = itertools.count()
@@ -58,7 +62,7 @@ class OwnTurns:
         Raises UnavailableError when too many wait already.
         """
         line = self._of.setdefault(account_id, _Line())
-        many = line.at_work + len(line.waiting) >= self._most_of_one + MOST_WAITING
+        many = line.at_work + len(line.waiting) >= self._most_of_one + self._most_waiting
         if many and not has_begun:
             raise UnavailableError("There are too many requests at once. Try again later.")
         mine = (next(self._numbers), asyncio.get_running_loop().create_future())
@@ -113,5 +117,6 @@ class Turns:
         # Of each runner. It sends one after the other, but the farm may not know yet that one has
         # broken off. They hold no thread, so that there may be one of each connection.
         self.results = OwnTurns(RESULTS_AT_A_TIME, 1 << 20)
-        # Likewise: finished frames, and pieces of a log.
-        self.reports = OwnTurns(1, 1 << 20)
+        # Likewise: finished frames, and pieces of a log. They wait as they were parsed, which takes
+        # some times their size.
+        self.reports = OwnTurns(1, 1 << 20, RESULTS_AT_A_TIME)
