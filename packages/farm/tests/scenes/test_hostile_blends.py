@@ -1,19 +1,26 @@
 """Scenes are input: a .blend that is made to fill the disk of who looks through it."""
 
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 from bombs import MB, Largest, make_bomb
 from farm.confine import probe
 from farm.confine.readers import Readers
 from farm.scenes import blend_assets
 from farm.scenes.blend_assets import NoRoomError, UnreadableBlendError, missing_assets
+from farm_protocol.inside import NotRegularError
 from farm_protocol.runner import SandboxMode as Mode
+from farm_protocol.scene_files import TraceAnswer, TraceQuestion
 from messages import says
+from waiting import until_dead
 
+TRACER = [sys.executable, "-m", "farm.scenes.trace_files"]
 MODES = [pytest.param("auto", marks=pytest.mark.skipif(bool(probe()), reason="no sandbox")), "off"]
 
 
@@ -70,3 +77,42 @@ def test_who_reads_a_scene_may_be_in_its_hands(
     with pytest.raises(UnreadableBlendError) as error:
         missing_assets("a.blend", {"a.blend": scene}, readers=Readers("off", tmp_path))
     assert error.value.path == "a.blend"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no FIFOs")
+@pytest.mark.parametrize("made", ["fifo", "link"])
+def test_nothing_is_waited_for_that_has_taken_a_scene_s_place(tmp_path: Path, made: str) -> None:
+    """Somebody looked whether it is a file, before it is opened."""
+    blend = tmp_path / "scene.blend"
+    if made == "fifo":
+        os.mkfifo(blend)
+    else:
+        blend.symlink_to("/dev/zero")
+    with pytest.raises(NotRegularError):
+        missing_assets("a/scene.blend", {"a/scene.blend": blend})
+    question = TraceQuestion(blends=[str(blend)]).model_dump_json()
+    done = subprocess.run([*TRACER], input=question, capture_output=True, text=True, check=True)
+    answer = TraceAnswer.model_validate_json(done.stdout)
+    assert answer.failures.keys() == {str(blend)}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others do not know such a signal")
+def test_a_reader_ends_with_its_envoy() -> None:
+    """Also when that is killed while the reader is at work."""
+    asked, question = os.pipe()
+    starts = f"import subprocess, time; print(subprocess.Popen({TRACER}).pid, flush=True)"
+    with os.fdopen(question, "wb"):
+        envoy = subprocess.Popen(
+            [sys.executable, "-c", f"{starts}; time.sleep(600)"],
+            stdin=asked,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        os.close(asked)
+        with envoy:
+            assert envoy.stdout is not None
+            reader = psutil.Process(int(envoy.stdout.readline()))
+            while "pipe_read" not in Path(f"/proc/{reader.pid}/wchan").read_text():
+                pass
+            envoy.kill()
+        until_dead([reader])

@@ -227,6 +227,16 @@ def open_below(root: Path, path: Path) -> int:
         os.close(folder)
 
 
+def open_regular(path: Path) -> int:
+    """Open a file for reading, wherever it lies; nothing is waited for.
+
+    Raises:
+        NotRegularError: something else is there, such as a FIFO or a link.
+        OSError: it is not there, or cannot be read.
+    """
+    return _open_regular(str(path), None, path)
+
+
 def _open_folder(root: Path, below: Sequence[str], *, make: bool) -> int:
     """Return a descriptor of a folder below ``root`` that can also be flushed."""
     folder = _enter_root(root, make=make)

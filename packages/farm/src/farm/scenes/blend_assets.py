@@ -25,6 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TypeVar
 
+from farm_protocol.inside import open_regular
 from farm_protocol.path_maps import path_map_of
 from pydantic import TypeAdapter, ValidationError
 
@@ -258,7 +259,8 @@ def _opened(files: Iterable[Path]) -> Iterator[dict[Path, int]]:
     try:
         if sys.platform != "win32":
             for path in set(files):
-                with path.open("rb") as file:
+                # Envoy has looked at it; meanwhile others may have put a FIFO in its place.
+                with os.fdopen(open_regular(path), "rb") as file:
                     held[path] = inheritable(file.fileno())
         yield held
     finally:

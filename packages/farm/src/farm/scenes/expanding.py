@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from farm_protocol.inside import open_regular
+
 MOST = 8 * 1024**3
 _FREELY = 256 * 1024**2
 _MAX_RATIO = 20
@@ -25,7 +27,7 @@ def to_expand(blends: Iterable[Path]) -> int:
     """Return how many bytes any of these files may become; 0 when none is compressed."""
     most = 0
     for path in set(blends):
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             if file.read(len(_PLAIN)) != _PLAIN:
                 most = max(most, expanded(os.fstat(file.fileno()).st_size))
     return most

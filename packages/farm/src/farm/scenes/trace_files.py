@@ -4,9 +4,12 @@
 
 Both are those of `farm_protocol.scene_files`. Envoy has decided whether a .blend may be opened.
 Each is read alone, in the sandbox and within the limits of `farm.scenes.blend_assets`: its
-libraries are named, but not opened.
+libraries are named, but not opened. The program ends with its Envoy.
 """
 
+import ctypes
+import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +20,12 @@ from farm_protocol.scene_files import MOST_NAMED, NamedFile, TraceAnswer, TraceQ
 from farm.scenes.blend_assets import UnreadableBlendError, usages
 
 _AT_A_TIME = 2
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
     """Read the question, and answer it."""
+    _end_with_parent(os.getppid())
     blends = TraceQuestion.model_validate_json(sys.stdin.read()).blends
     named: dict[str, list[NamedFile]] = {}
     failures: dict[str, str] = {}
@@ -35,6 +40,14 @@ def main() -> None:
                 left -= len(result)
                 named[blend] = result
     print(TraceAnswer(usages=named, failures=failures).model_dump_json())
+
+
+def _end_with_parent(parent: int) -> None:
+    """Have the kernel end this process with Envoy (Linux), whichever way that one ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            sys.exit("Envoy has ended.")
 
 
 def _trace(blend: str) -> list[NamedFile] | str:
