@@ -100,9 +100,37 @@ def composited() -> None:
     save("composited")
 
 
+def sequence() -> None:
+    """Four pictures: of a material, and of the compositing."""
+    scene, cube = fresh()
+    folder = os.path.join(ROOT, "seq")
+    os.makedirs(folder, exist_ok=True)
+    for number in range(1, 5):
+        made = bpy.data.images.new("made", 8, 8)
+        made.filepath_raw, made.file_format = os.path.join(folder, f"s_{number:04}.png"), "PNG"
+        made.save()
+        bpy.data.images.remove(made)
+    image = bpy.data.images.load(os.path.join(folder, "s_0001.png"))
+    image.source = "SEQUENCE"
+    material = shader("pictures", image)
+    (node,) = (each for each in material.node_tree.nodes if each.type == "TEX_IMAGE")
+    node.image_user.frame_duration, node.image_user.frame_start = 4, 11
+    node.image_user.use_auto_refresh = True
+    cube.data.materials.append(material)
+    save("sequence")
+    cube.data.materials.clear()
+    tree, _, picture = compositor(scene)
+    shown = tree.nodes.new("CompositorNodeImage")
+    shown.image = image
+    shown.frame_duration, shown.frame_start, shown.use_auto_refresh = 4, 11, True
+    tree.links.new(shown.outputs[0], picture)
+    save("composited_sequence")
+
+
 modifier()
 override()
 volume()
 image()
 denoised()
 composited()
+sequence()

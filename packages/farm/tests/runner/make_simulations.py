@@ -10,7 +10,7 @@ import bpy
 # Blender runs this file without the tests on the module path.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from runner.small_scenes import empty_scene, shader
+from runner.small_scenes import compositor, empty_scene, shader, strips
 
 ROOT = sys.argv[-1]
 
@@ -63,6 +63,40 @@ def deformed(name: str, kind: str, viewport: bool = True) -> None:
     if kind == "SOFT_BODY":
         modifier.settings.use_goal = False
     modifier.show_viewport = viewport
+    save(name)
+
+
+def in_a_hidden_collection() -> None:
+    """Hidden from who works on the scene; the render shows it."""
+    scene = fresh()
+    grid = sheet()
+    grid.modifiers.new("simulated", "CLOTH")
+    collection = bpy.data.collections.new("Folded")
+    scene.collection.children.link(collection)
+    scene.collection.objects.unlink(grid)
+    collection.objects.link(grid)
+    collection.hide_viewport = True
+    save("folded")
+
+
+def shown_by_another(name: str, way: str, kind: str) -> None:
+    """A scene "Shot" that has nothing but what it shows of the scene that simulates."""
+    scene = fresh()
+    shot = scene.copy()
+    shot.name, shot.use_fake_user = "Shot", True
+    if kind == "RIGID":
+        cube()
+        bpy.ops.rigidbody.world_add()
+        bpy.ops.rigidbody.object_add()
+    else:
+        sheet().modifiers.new("simulated", kind)
+    if way == "set":
+        shot.background_set = scene
+    elif way == "node":
+        _, rendered, _ = compositor(shot)
+        rendered.node.scene = scene
+    else:
+        strips(shot).new_scene("scene", scene, 1, 1)
     save(name)
 
 
@@ -125,6 +159,11 @@ rigid("baked", baked=True)
 deformed("cloth", "CLOTH")
 deformed("soft", "SOFT_BODY")
 deformed("unseen", "CLOTH", viewport=False)
+in_a_hidden_collection()
+shown_by_another("set", "set", "RIGID")
+shown_by_another("node", "node", "CLOTH")
+shown_by_another("node_rigid", "node", "RIGID")
+shown_by_another("strip", "strip", "CLOTH")
 smoke()
 if bpy.app.version >= (4, 0):
     zone()

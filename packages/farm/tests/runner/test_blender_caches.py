@@ -62,6 +62,25 @@ def test_a_gap_in_a_cache_stops_the_job(rig: Rig, lacking: Path) -> None:
     assert lacks(farm, third.removeprefix("caches/"))
 
 
+def test_the_end_of_a_cache_that_is_gone_stops_the_job(rig: Rig, lacking: Path) -> None:
+    """Blender would go on with the last frame that is there."""
+    files = files_of(lacking, "caches/blendcache_cloth")
+    there = [each for each in files if "_000001" in each or "_000002" in each]
+    (third,) = [each for each in files if "_000003" in each]
+    assert lacks(render(rig, lacking, "cloth", there), third.removeprefix("caches/"))
+
+
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("scene", POINT_CACHES)
+def test_a_whole_cache_lacks_none_of_its_frames(rig: Rig, lacking: Path, scene: str) -> None:
+    rig.scenes = lacking
+    files = files_of(lacking, f"caches/blendcache_{scene}")
+    last = max(int(each.rsplit("_", 2)[1]) for each in files)
+    farm = rig.farm(f"caches/{scene}.blend", [[1, last, last + 1]], files)
+    assert rig.run(farm) == 0
+    assert farm.frames.keys() == {1, last, last + 1}, farm.log
+
+
 @pytest.mark.sample(1)
 @pytest.mark.parametrize("scene", ["unbaked", "off"])
 def test_a_cache_that_no_picture_needs_stops_nothing(rig: Rig, lacking: Path, scene: str) -> None:

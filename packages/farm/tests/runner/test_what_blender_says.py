@@ -1,5 +1,6 @@
 """What Blender only prints, or does not even that, and goes on without: the job's warnings."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ def scenes(blender: Blender, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return blender.made_by(HERE / "make_changed_scenes.py", tmp_path_factory.mktemp("changed"))
 
 
-def render(rig: Rig, scene: str, *files: str, **params: Any) -> FakeFarm:
-    farm = rig.farm(f"{scene}.blend", [[1, 2]], files=[*files], **params)
+def render(
+    rig: Rig, scene: str, *files: str, frames: Sequence[int] = (1, 2), **params: Any
+) -> FakeFarm:
+    farm = rig.farm(f"{scene}.blend", [[*frames]], files=[*files], **params)
     assert rig.run(farm) == 0
     return farm
 
@@ -56,3 +59,12 @@ def test_denoising_is_that_of_the_scene(rig: Rig) -> None:
         assert says(optix.finishes["c1"].message, "blender-without-denoising")
         assert not composited.frames
         assert says(composited.finishes["c1"].message, "compositing-without-denoising")
+
+
+@pytest.mark.parametrize("scene", ["sequence", "composited_sequence"])
+def test_files_of_a_sequence_are_needed_by_the_frames_that_show_them(rig: Rig, scene: str) -> None:
+    there = [f"seq/s_{number:04}.png" for number in (1, 2, 4)]
+    farm = render(rig, scene, *there, frames=(11, 12, 13))
+    assert says(farm.finishes["c1"].message, "scene-needs-file-missing", "show/seq/s_0003.png")
+    assert not farm.frames
+    assert render(rig, scene, *there, frames=(12, 14)).frames.keys() == {12, 14}

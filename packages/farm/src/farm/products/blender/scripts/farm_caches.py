@@ -19,9 +19,10 @@ def missing(frames: "Collection[int]") -> "Iterator[tuple[Any, str]]":
     """Yield what a cache lacks for these frames: the block that owns it, and an absolute path.
 
     The path is the folder of the cache when it has no files, else a file name. Frames before the
-    first or after the last existing one are not a gap: a bake may end early.
+    first existing one are not a gap, nor, of fluids, those after the last: they may be baked in
+    part.
     """
-    for owner, folder, name in _caches():
+    for owner, folder, name, own in _caches():
         expression = re.compile(name)
         there = {
             int(match[1]): file for file in _listed(folder) if (match := expression.fullmatch(file))
@@ -29,9 +30,11 @@ def missing(frames: "Collection[int]") -> "Iterator[tuple[Any, str]]":
         if not there:
             yield owner, folder
             continue
-        first, last = min(there), max(there)
+        first = min(there)
+        if own is None:
+            own = range(first, max(there))
         for frame in sorted(frames):
-            if first < frame < last and frame not in there:
+            if frame > first and frame in own and frame not in there:
                 yield owner, os.path.join(folder, _renumbered(there[first], first, frame))
 
 
@@ -45,8 +48,11 @@ def _renumbered(file: str, number: int, frame: int) -> str:
     return file.replace(f"_{digits}", f"_{frame:0{len(digits)}d}", 1)
 
 
-def _caches() -> "Iterator[tuple[Any, str, str]]":
-    """Yield each baked cache: its owner, its folder, and an expression for its file names."""
+def _caches() -> "Iterator[tuple[Any, str, str, range | None]]":
+    """Yield each baked cache: owner, folder, an expression for its file names, and its frames.
+
+    None where it is not known which frames were baked.
+    """
     for thing in bpy.data.objects:
         for modifier in thing.modifiers:
             if modifier.show_render:
@@ -67,7 +73,7 @@ def point_caches(modifier: Any) -> "Iterator[Any]":
         yield modifier.point_cache
 
 
-def _on_disk(owner: Any, cache: Any) -> "Iterator[tuple[Any, str, str]]":
+def _on_disk(owner: Any, cache: Any) -> "Iterator[tuple[Any, str, str, range]]":
     library = owner.library if cache.use_library_path else None
     file = bpy.path.abspath(library.filepath) if library else bpy.data.filepath
     if cache.use_external:
@@ -79,10 +85,13 @@ def _on_disk(owner: Any, cache: Any) -> "Iterator[tuple[Any, str, str]]":
         return
     # A cache without a name of its own has that of its owner, each byte in hexadecimal.
     name = cache.name or owner.name.encode().hex().upper()
-    yield owner, os.path.normpath(folder), f"{re.escape(name)}{_FRAME}(?:_\\d+)?\\.bphys"
+    expression = f"{re.escape(name)}{_FRAME}(?:_\\d+)?\\.bphys"
+    # With steps, Blender interpolates between those that are there.
+    own = range(cache.frame_start, cache.frame_end + 1, max(1, cache.frame_step))
+    yield owner, os.path.normpath(folder), expression, own
 
 
-def _fluid(owner: Any, domain: Any) -> "Iterator[tuple[Any, str, str]]":
+def _fluid(owner: Any, domain: Any) -> "Iterator[tuple[Any, str, str, None]]":
     if domain.cache_type == "REPLAY" or not domain.has_cache_baked_any:
         return
     # What is rendered in the end: the surface of a liquid, and smoke with its noise.
@@ -91,4 +100,4 @@ def _fluid(owner: Any, domain: Any) -> "Iterator[tuple[Any, str, str]]":
     else:
         part = "noise" if domain.use_noise and domain.has_cache_baked_noise else "data"
     folder = bpy.path.abspath(domain.cache_directory, library=owner.library)
-    yield owner, os.path.normpath(os.path.join(folder, part)), f"fluid_{part}{_FRAME}\\..+"
+    yield owner, os.path.normpath(os.path.join(folder, part)), f"fluid_{part}{_FRAME}\\..+", None

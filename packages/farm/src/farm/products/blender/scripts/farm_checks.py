@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import bpy
 import farm_caches
+import farm_images
 import farm_use
 from farm_script import listed
 
@@ -40,6 +41,7 @@ def missing_files(scene: Any, frames: "Collection[int]", project: str) -> Missin
     missing = [each for each in _named(scene) if not _exists(each[1])]
     missing += _unreadable_volumes()
     missing += farm_caches.missing(frames)
+    missing += farm_images.missing(frames)
     if not missing:
         return Missing([], [])
     used = farm_use.of_scene(scene)

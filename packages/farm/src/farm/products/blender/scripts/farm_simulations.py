@@ -43,8 +43,11 @@ class Playback:
 
     def __init__(self, scene: Any) -> None:
         """Find the simulations of rendered objects, and enable them."""
-        self._scene = scene
-        self._found = list(_of(scene))
+        used = farm_use.of_scene(scene)
+        # Those that its compositor, its sequencer or itself as their set shows, too.
+        self._scenes = [each for each in bpy.data.scenes if each == scene or each in used]
+        self._found = list(_of(self._scenes, used))
+        self._blurred = any(each.render.use_motion_blur for each in self._scenes)
         self._first = min((each.first for each in self._found), default=0)
         self._last = max((each.last for each in self._found), default=-1)
         for each in self._found:
@@ -52,6 +55,9 @@ class Playback:
             if each.modifier is not None:
                 each.owner.hide_viewport = False
                 each.modifier.show_viewport = True
+        for collection in bpy.data.collections if self._found else ():
+            if not collection.hide_render:
+                collection.hide_viewport = False
 
     @property
     def warning(self) -> str:
@@ -79,33 +85,34 @@ class Playback:
         during playback. Computed frames are kept, and only read from then on.
         """
         # Motion blur looks ahead.
-        last = min(last + bool(self._scene.render.use_motion_blur), self._last)
+        last = min(last + self._blurred, self._last)
         reported_at = time.monotonic()
         for frame in range(self._first, last + 1):
-            self._scene.frame_set(frame)
+            for scene in self._scenes:
+                scene.frame_set(frame)
             if time.monotonic() - reported_at > _TELL_SECONDS:
                 reported_at = time.monotonic()
                 note(f"Simulations are computed up to frame {frame} of {last}.")
 
 
-def _of(scene: Any) -> "Iterator[Simulation]":
-    world = scene.rigidbody_world
-    if world and world.enabled and world.collection and world.collection.objects:
-        cache = world.point_cache
-        if not cache.is_baked:
-            yield Simulation(scene, cache.frame_start, cache.frame_end)
-    used = farm_use.of_scene(scene)
+def _of(scenes: "list[Any]", used: "set[Any]") -> "Iterator[Simulation]":
+    for scene in scenes:
+        world = scene.rigidbody_world
+        if world and world.enabled and world.collection and world.collection.objects:
+            cache = world.point_cache
+            if not cache.is_baked:
+                yield Simulation(scene, cache.frame_start, cache.frame_end)
     for thing in bpy.data.objects:
         if thing not in used:
             continue
         for modifier in thing.modifiers:
             if not modifier.show_render:
                 continue
-            for first, last in _ranges(scene, modifier):
+            for first, last in _ranges(scenes, modifier):
                 yield Simulation(thing, first, last, modifier)
 
 
-def _ranges(scene: Any, modifier: Any) -> "Iterator[tuple[int, int]]":
+def _ranges(scenes: "list[Any]", modifier: Any) -> "Iterator[tuple[int, int]]":
     """Yield the frames of a modifier that simulates without a bake."""
     for cache in farm_caches.point_caches(modifier):
         if _moves(modifier) and not cache.is_baked and not cache.use_external:
@@ -117,7 +124,7 @@ def _ranges(scene: Any, modifier: Any) -> "Iterator[tuple[int, int]]":
             domain.cache_directory = tempfile.mkdtemp(prefix="fluid-")
             yield domain.cache_frame_start, domain.cache_frame_end
     if modifier.type == "NODES" and modifier.node_group:
-        yield from _zones(scene, modifier)
+        yield from _zones(scenes, modifier)
 
 
 def _moves(modifier: Any) -> bool:
@@ -130,7 +137,7 @@ def _moves(modifier: Any) -> bool:
     return bool(system.settings.physics_type != "NO")
 
 
-def _zones(scene: Any, modifier: Any) -> "Iterator[tuple[int, int]]":
+def _zones(scenes: "list[Any]", modifier: Any) -> "Iterator[tuple[int, int]]":
     """Yield the frames of simulation zones, which Blender has since 3.6.
 
     Scripts cannot find out whether one is baked into the file. One that is baked, to disk or into
@@ -138,16 +145,14 @@ def _zones(scene: Any, modifier: Any) -> "Iterator[tuple[int, int]]":
     """
     if not _has_zone(modifier.node_group, set()):
         return
-    ranges = [
-        (bake.frame_start, bake.frame_end)
-        for bake in getattr(modifier, "bakes", ())
-        if bake.use_custom_simulation_frame_range
-    ]
-    if getattr(scene, "use_custom_simulation_range", False):
-        ranges.append((scene.simulation_frame_start, scene.simulation_frame_end))
-    else:
-        ranges.append((scene.frame_start, max(scene.frame_end, scene.frame_start)))
-    yield from ranges
+    for bake in getattr(modifier, "bakes", ()):
+        if bake.use_custom_simulation_frame_range:
+            yield bake.frame_start, bake.frame_end
+    for scene in scenes:
+        if getattr(scene, "use_custom_simulation_range", False):
+            yield scene.simulation_frame_start, scene.simulation_frame_end
+        else:
+            yield scene.frame_start, max(scene.frame_end, scene.frame_start)
 
 
 def _has_zone(tree: Any, seen: "set[Any]") -> bool:

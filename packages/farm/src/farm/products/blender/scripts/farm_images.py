@@ -1,0 +1,70 @@
+"""Which files of image sequences the frames of a job show.
+
+Where one is missing Blender shows magenta, or nothing, and exits with 0.
+"""
+
+import os
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import bpy
+
+# The last run of digits is the frame number, as in Blender.
+_NUMBERED = re.compile(r"(.{0,255}?)(\d{1,18})(\D{0,255})", re.DOTALL)
+
+
+def missing(frames: "Collection[int]") -> "Iterator[tuple[Any, str]]":
+    """Yield the images and absolute paths of files that these frames show, and that are not there.
+
+    Sequences of which nothing is there are not looked at. Nor are frames outside of a sequence's
+    own, for which each part of Blender does something else.
+    """
+    for image, user in _users():
+        path = os.path.normpath(bpy.path.abspath(image.filepath, library=image.library))
+        folder, name = os.path.split(path)
+        match = _NUMBERED.fullmatch(name)
+        if not match or not os.path.isdir(folder):
+            continue
+        head, digits, tail = match.groups()
+        there = set(os.listdir(folder))
+        wanted = {_name(head, number, len(digits), tail) for number in _numbers(user, frames)}
+        if not wanted.isdisjoint(there):
+            for lacking in sorted(wanted - there):
+                yield image, os.path.join(folder, lacking)
+
+
+def _users() -> "Iterator[tuple[Any, Any]]":
+    """Yield images that are sequences, and what says which of their files is shown."""
+    trees = [*bpy.data.node_groups]
+    for block in [*bpy.data.materials, *bpy.data.worlds, *bpy.data.lights, *bpy.data.scenes]:
+        # In Blender 5 a scene has a group instead.
+        trees.append(getattr(block, "node_tree", None))
+    holders = [node for tree in trees if tree is not None for node in tree.nodes]
+    for holder in [*holders, *bpy.data.textures]:
+        image = getattr(holder, "image", None)
+        # The compositor's nodes say it themselves.
+        user = getattr(holder, "image_user", holder)
+        if (
+            isinstance(image, bpy.types.Image)
+            and image.source == "SEQUENCE"
+            and not (image.packed_file or image.packed_files)
+            and getattr(user, "use_auto_refresh", False)
+        ):
+            yield image, user
+
+
+def _numbers(user: Any, frames: "Collection[int]") -> "set[int]":
+    length = user.frame_duration
+    found = set()
+    for frame in frames:
+        position = frame - user.frame_start
+        if user.use_cyclic and length:
+            position %= length
+        if 0 <= position < length:
+            found.add(position + 1 + user.frame_offset)
+    return found
+
+
+def _name(head: str, number: int, width: int, tail: str) -> str:
+    return f"{head}{number:0{width}d}{tail}"
