@@ -45,7 +45,7 @@ class FolderEngine:
         return request.runner_id
 
     def stop(self, reference: str) -> None:
-        """Take the order away."""
+        """Remove the order, for which its runner ends."""
         (self._orders / f"{reference}.json").unlink(missing_ok=True)
 
     def look(self, references: Collection[str]) -> dict[str, Sight]:

@@ -11,7 +11,7 @@ class KnownRunners:
     """The accounts of runners' tokens, which never change; whether a token is still valid may."""
 
     def __init__(self) -> None:
-        """Know nobody."""
+        """Start without any runner."""
         self._guard = threading.Lock()
         self._accounts: OrderedDict[str, str] = OrderedDict()
 

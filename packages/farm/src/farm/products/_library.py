@@ -124,7 +124,7 @@ class Library:
         return self._template(name, ())
 
     def _template(self, name: str, above: tuple[str, ...]) -> Template:
-        """The same; ``above``: templates that lead to it as their other program."""
+        """Load a template; ``above``: templates that name it as their `other_program`."""
         if name not in self._templates:
             file = self._companion(name)
             if file is None:

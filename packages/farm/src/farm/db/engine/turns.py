@@ -74,7 +74,7 @@ class OneAtATime:
     """A turn for each of very many things: threads that want the same one wait for each other."""
 
     def __init__(self) -> None:
-        """Nobody has anything."""
+        """Start with all turns free."""
         self._guard = threading.Lock()
         # A turn lives as long as somebody has it, or waits for it.
         self._turns: WeakValueDictionary[Hashable, Turn] = WeakValueDictionary()
@@ -124,7 +124,7 @@ class _Waiting:
             self._seconds[call.owner] = max(self._seconds.get(call.owner, 0.0), self._least)
         self._of.setdefault(call.owner, deque()).append(call)
 
-    def put_back(self, calls: Sequence[_Call[Any]]) -> None:
+    def requeue(self, calls: Sequence[_Call[Any]]) -> None:
         """Let calls come first again among those of their owners."""
         for call in reversed(calls):
             self._of.setdefault(call.owner, deque()).appendleft(call)
@@ -270,6 +270,6 @@ class SharedTurns:
             calls[0].answer.set_exception(error)
             return
         with self._changed:
-            self._waiting.put_back(calls)
+            self._waiting.requeue(calls)
             for call in [failing] if failing else calls:
                 self._waiting.isolate(call.owner)

@@ -49,4 +49,4 @@ def _canonical(email: str) -> str:
 
 
 def downgrade() -> None:
-    """No older farm minds."""
+    """Change nothing: older farms accept this spelling, too."""

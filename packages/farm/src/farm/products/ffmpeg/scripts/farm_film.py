@@ -35,7 +35,7 @@ class Film:
 
     @property
     def quality(self) -> int:
-        """Of its codec."""
+        """Return the quality setting of the codec."""
         return int(self.options.quality) or self.codec.quality
 
     @property
