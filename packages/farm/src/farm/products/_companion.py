@@ -342,6 +342,7 @@ class Companion(Strict):
             "outputs": outputs,
             "naming": [self.naming] if self.naming else [],
             "objects": [name for each in self.objects.values() for name in each.values()],
+            "refuses": self.refuses.names if self.refuses else [],
             "timeouts": [self.timeouts.frame.parameter, self.timeouts.silence.parameter],
             "drive.stems": drive.stems.values() if drive else [],
             "drive.size": drive.size if drive else [],
@@ -355,8 +356,17 @@ class Companion(Strict):
 
 
 def placeholders(text: str) -> list[str]:
-    """Return the names in the ``{placeholders}`` of a text."""
-    return [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+    """Return the names in the ``{placeholders}`` of a text.
+
+    Raises ValueError for a brace without the other one, and for a format: values are texts.
+    """
+    found = []
+    for _, name, how, conversion in string.Formatter().parse(text):
+        if how or conversion:
+            raise ValueError(f"'{text}' may not say how '{name}' is formatted")
+        if name is not None:
+            found.append(name)
+    return found
 
 
 def _known(names: Iterable[str], there: Mapping[str, Any] | Iterable[str], what: str) -> None:

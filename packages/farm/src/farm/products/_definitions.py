@@ -3,6 +3,7 @@
 OpenJD checks the steps; only runners load it.
 """
 
+from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -11,6 +12,12 @@ from pydantic.alias_generators import to_camel
 from farm.products._strict import Strict
 
 _TRUTHS = ("true", "false")
+_VALUES: dict[str, tuple[type, ...]] = {
+    "STRING": (str,),
+    "PATH": (str,),
+    "INT": (int,),
+    "FLOAT": (int, float),
+}
 
 
 class _OpenJob(Strict):
@@ -57,6 +64,24 @@ class Definition(_OpenJob):
             raise ValueError("the default of a check box is 'true' or 'false'")
         return self
 
+    @model_validator(mode="after")
+    def _check_values(self) -> Self:
+        low, high, default = self.min_value, self.max_value, self.default
+        if low is not None and high is not None and low > high:
+            raise ValueError("minValue is larger than maxValue")
+        if default is None:
+            return self
+        if not isinstance(default, _VALUES[self.type]):
+            raise ValueError(f"the default is not of the type {self.type}")  # noqa: TRY004
+        if self.allowed_values and default not in self.allowed_values:
+            raise ValueError("the default is not one of allowedValues")
+        if not isinstance(default, str):
+            if low is not None and default < low:
+                raise ValueError("the default is smaller than minValue")
+            if high is not None and default > high:
+                raise ValueError("the default is larger than maxValue")
+        return self
+
     @property
     def is_required(self) -> bool:
         """Whether a job must set it."""
@@ -77,3 +102,11 @@ class OpenJobTemplate(_OpenJob):
     parameter_definitions: list[Definition] = []
     job_environments: list[dict[str, Any]] = []
     steps: Annotated[list[dict[str, Any]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        counts = Counter(each.name for each in self.parameter_definitions)
+        for name, count in counts.items():
+            if count > 1:
+                raise ValueError(f"the parameter '{name}' is defined {count} times")
+        return self

@@ -123,7 +123,9 @@ def _check(
     """Refuse what one file says of parameters, values and placeholders that the other has not."""
     documented = {each.name: each for each in parameters}
     # What is taken over from `like` may speak of parameters that mean nothing here.
-    passed_over = {*_because(companion.refuses), *_because(companion.ignores)}
+    passed_over = {*_because(companion.ignores)} | (
+        {*_because(companion.refuses)} if companion.like else set()
+    )
     for field, names in companion.names().items():
         for name in names:
             if name not in documented and name not in passed_over:
@@ -151,7 +153,11 @@ def _check(
 
 
 def _check_fields(file: Path, field: str, text: str, known: Iterable[str]) -> None:
-    for name in placeholders(text):
+    try:
+        names = placeholders(text)
+    except ValueError as error:
+        raise ProductError(f"{file}: {field}: {error} ('{text}').") from None
+    for name in names:
         if name not in known:
             raise ProductError(f"{file}: {field}: nothing fills in '{{{name}}}' of '{text}'.")
 
