@@ -102,6 +102,11 @@ class House:
         self._foreman.start()
         return self
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the test has seen all that it wanted to."""
+        return self._enough.is_set()
+
     def __exit__(self, *_: object) -> None:
         # Runners first: what they still have to say may be the commit at which the farm dies.
         self._enough.set()

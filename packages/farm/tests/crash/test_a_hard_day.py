@@ -98,8 +98,10 @@ class Hand(Runner):
         address = f"claims/{claim['claim_id']}"
         if name == "silent" and not self._day.was_silent:
             self._day.was_silent = True
-            while self.order.exists():
-                time.sleep(0.02)  # Like a process that hangs: it is killed, and hears nothing.
+            # Like a process that hangs: it is killed, and hears nothing. A farm that died before it
+            # could record what it had started does not kill it.
+            while self.order.exists() and not self.house.is_ending:
+                time.sleep(0.02)
             return None
         for frame in claim["frames"]:
             command = self._beat(address, frame)
