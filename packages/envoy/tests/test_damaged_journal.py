@@ -87,14 +87,20 @@ def test_every_table_is_among_them(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("statements", BAD.values(), ids=BAD)
-async def test_a_bad_row_stops_nothing(start: Start, tmp_path: Path, statements: str) -> None:
+async def first_result(start: Start) -> str:
+    """Return a submission whose first result is there; its Envoy has ended."""
     studio = await start()
     await studio.sign_in()
     good = await studio.submitted()
     studio.farm.output(good, f"{OUT}/first.png", b"first")
     await until((studio.results / "first.png").exists)
     await start.stop()
+    return good
+
+
+@pytest.mark.parametrize("statements", BAD.values(), ids=BAD)
+async def test_a_bad_row_stops_nothing(start: Start, tmp_path: Path, statements: str) -> None:
+    good = await first_result(start)
     with sqlite3.connect(tmp_path / "envoy" / "journal.sqlite3") as journal:
         journal.executescript(statements.replace("GOOD", good))
     journal.close()
@@ -137,12 +143,7 @@ async def test_a_result_whose_folder_is_not_absolute_is_left_out(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would be written relative to where Envoy was started."""
-    studio = await start()
-    await studio.sign_in()
-    good = await studio.submitted()
-    studio.farm.output(good, f"{OUT}/first.png", b"first")
-    await until((studio.results / "first.png").exists)
-    await start.stop()
+    good = await first_result(start)
     with sqlite3.connect(tmp_path / "envoy" / "journal.sqlite3") as journal:
         journal.executescript(
             "INSERT INTO downloads (entry_id, folder, relative, place, hash, size, state,"

@@ -16,7 +16,7 @@ import bpy
 # Blender runs this file without the tests on the module path.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from runner.small_scenes import compositor, empty_scene, shader, strips
+from runner.small_scenes import compositor, empty_scene, shader, strips, volume_shader
 
 ROOT = sys.argv[-1]
 LIB = os.path.join(ROOT, "lib")
@@ -93,17 +93,12 @@ def volume() -> None:
         file.write(zlib.decompress(base64.b85decode(VOLUME)))
     made = bpy.data.volumes.new("smoke")
     made.filepath = path
-    material = bpy.data.materials.new("smoke")
-    material.use_nodes = True
-    tree = material.node_tree
-    tree.nodes.clear()
-    out = tree.nodes.new("ShaderNodeOutputMaterial")
-    glow = tree.nodes.new("ShaderNodeVolumePrincipled")
+    material, glow = volume_shader("smoke")
     glow.inputs["Density"].default_value = 0
+    tree = material.node_tree
     density = tree.nodes.new("ShaderNodeAttribute")
     density.attribute_name = "density"
     tree.links.new(density.outputs["Fac"], glow.inputs["Emission Strength"])
-    tree.links.new(glow.outputs[0], out.inputs["Volume"])
     made.materials.append(material)
     scene.collection.objects.link(bpy.data.objects.new("Smoke", made))
     save("volume")

@@ -10,7 +10,7 @@ import bpy
 # Blender runs this file without the tests on the module path.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from runner.small_scenes import compositor, empty_scene, shader, strips
+from runner.small_scenes import compositor, empty_scene, shader, strips, volume_shader
 
 ROOT = sys.argv[-1]
 
@@ -112,14 +112,8 @@ def smoke() -> None:
     settings.cache_type = "REPLAY"
     # Where only the artist's machine has it; Blender makes it at once.
     settings.cache_directory = os.path.join(ROOT, "cache of the artist")
-    volume = bpy.data.materials.new("smoke")
-    volume.use_nodes = True
-    tree = volume.node_tree
-    tree.nodes.clear()
-    out = tree.nodes.new("ShaderNodeOutputMaterial")
-    shown = tree.nodes.new("ShaderNodeVolumePrincipled")
+    volume, shown = volume_shader("smoke")
     shown.inputs["Emission Strength"].default_value = 3
-    tree.links.new(shown.outputs[0], out.inputs["Volume"])
     domain.data.materials.append(volume)
     bpy.ops.mesh.primitive_ico_sphere_add(radius=0.7, location=(0, 0, -1.5))
     flow = bpy.context.object

@@ -88,6 +88,18 @@ def save(path: str) -> None:
     bpy.ops.wm.save_as_mainfile(filepath=path, relative_remap=False)
 
 
+def volume_shader(name: str) -> tuple[Any, Any]:
+    """Make a material of a volume; return it and its one shader."""
+    made = bpy.data.materials.new(name)
+    made.use_nodes = True
+    tree = made.node_tree
+    tree.nodes.clear()
+    out = tree.nodes.new("ShaderNodeOutputMaterial")
+    volume = tree.nodes.new("ShaderNodeVolumePrincipled")
+    tree.links.new(volume.outputs[0], out.inputs["Volume"])
+    return made, volume
+
+
 def compositor(scene: Any) -> tuple[Any, Any, Any]:
     """Let a scene be composited; return the nodes, what is rendered, and where the picture goes."""
     if not hasattr(scene, "compositing_node_group"):  # until Blender 4.5

@@ -248,7 +248,9 @@ class SharedTurns:
         for each, result, _ in done:
             each.answer.set_result(result)
 
-    def _another(self, done: Sequence[tuple[_Call[Any], Any, float]], taken: float) -> Any:
+    def _another(
+        self, done: Sequence[tuple[_Call[Any], Any, float]], taken: float
+    ) -> _Call[Any] | None:
         """Return another call for a transaction that has taken so long, or None."""
         last, _, seconds = done[-1]
         with self._changed:

@@ -18,6 +18,9 @@ _FIRST_READ = 1024 * 1024
 MOST_READ = 64 * 1024 * 1024
 """Limit of headers and table."""
 _VIEWS = b"stringvector"
+VIEW_NOTE = "farmView"
+"""The text, JSON, in which Blender's side notes how a scene is shown, and the films' side reads it.
+"""
 
 
 class Header(NamedTuple):
@@ -167,12 +170,11 @@ def chunk_end(file: BinaryIO, layout: Layout, part: int, place: int) -> "tuple[i
 
 
 def add_text(path: str, name: str, text: str) -> None:
-    """Add a text to the first header of a file, in place of one of the same name.
-
-    The file appears anew, by a rename.
+    """Add a text to the first header of a file, which appears anew, by a rename.
 
     Raises:
-        ValueError, struct.error: it is no OpenEXR file that is understood; it stays as it is.
+        ValueError, struct.error: it is no OpenEXR file that is understood, or has an attribute of
+            this name already; it stays as it is.
         OSError: it cannot be read or written.
     """
     value = text.encode()

@@ -1,6 +1,6 @@
 """Image sequences by their usual names: ``frame_####.png``, ``%04d`` or ``$F4``.
 
-Only the standard library: the farm reads a job's path with it, and so does a script in a sandbox.
+Only the standard library: the farm reads a job's path with it, and so do scripts in a sandbox.
 """
 
 import os
@@ -66,13 +66,21 @@ class ImageSequence:
 
 def marked(path: str) -> str:
     """Return a file's path with ``#`` for the digits of its last number, if it has any."""
+    return str(sequence_of(path) or path)
+
+
+def sequence_of(path: str) -> "ImageSequence | None":
+    """Return the sequence of which a file is one image, by the last number of its name.
+
+    None when it has no number. Whether these are images is not looked at.
+    """
     folder, slash, name = path.rpartition("/")
     # From the end: a regular expression for the last number would try to start at each digit.
     if not (found := _FROM_BEHIND.match(name[::-1])):
-        return path
+        return None
     tail, digits = len(found[1]), len(found[2])
     head = name[: len(name) - tail - digits]
-    return f"{folder}{slash}{head}{'#' * digits}{name[len(name) - tail :]}"
+    return ImageSequence(folder + slash, head, digits, name[len(name) - tail :])
 
 
 def parse_sequence(path: str) -> ImageSequence:

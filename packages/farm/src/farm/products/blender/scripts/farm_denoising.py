@@ -43,10 +43,7 @@ def _denoises(scene: Any) -> bool:
 
 def _composited(scene: Any) -> "Iterator[Any]":
     """Yield the nodes that the composited picture depends on, also those in groups."""
-    if not scene.render.use_compositing:
-        return
-    group = getattr(scene, "compositing_node_group", None)  # Blender 5.0
-    trees = [group or (scene.node_tree if getattr(scene, "use_nodes", False) else None)]
+    trees = [farm_use.compositing_of(scene)]
     seen = set()  # type: set[Any]
     while trees:
         tree = trees.pop()

@@ -4,14 +4,11 @@ Where one is missing Blender shows magenta, or nothing, and exits with 0.
 """
 
 import os
-import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
 import bpy
-
-# The last run of digits is the frame number, as in Blender.
-_NUMBERED = re.compile(r"(.{0,255}?)(\d{1,18})(\D{0,255})", re.DOTALL)
+from farm_sequence import sequence_of
 
 
 def missing(frames: "Collection[int]") -> "Iterator[tuple[Any, str]]":
@@ -22,16 +19,14 @@ def missing(frames: "Collection[int]") -> "Iterator[tuple[Any, str]]":
     """
     for image, user in _users():
         path = os.path.normpath(bpy.path.abspath(image.filepath, library=image.library))
-        folder, name = os.path.split(path)
-        match = _NUMBERED.fullmatch(name)
-        if not match or not os.path.isdir(folder):
+        sequence, folder = sequence_of(path.replace(os.sep, "/")), os.path.dirname(path)
+        if sequence is None or not os.path.isdir(folder):
             continue
-        head, digits, tail = match.groups()
-        there = set(os.listdir(folder))
-        wanted = {_name(head, number, len(digits), tail) for number in _numbers(user, frames)}
+        there = {sequence.folder + name for name in os.listdir(folder)}
+        wanted = {sequence.path(number) for number in _numbers(user, frames)}
         if not wanted.isdisjoint(there):
             for lacking in sorted(wanted - there):
-                yield image, os.path.join(folder, lacking)
+                yield image, os.path.normpath(lacking)
 
 
 def _users() -> "Iterator[tuple[Any, Any]]":
@@ -64,7 +59,3 @@ def _numbers(user: Any, frames: "Collection[int]") -> "set[int]":
         if 0 <= position < length:
             found.add(position + 1 + user.frame_offset)
     return found
-
-
-def _name(head: str, number: int, width: int, tail: str) -> str:
-    return f"{head}{number:0{width}d}{tail}"

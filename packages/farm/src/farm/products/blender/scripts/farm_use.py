@@ -98,11 +98,11 @@ class _Use:
             is_force = thing.field is not None and thing.field.type != "NONE"
             if is_force or (thing.collision is not None and thing.collision.use):
                 self._shape(thing)
-        if scene.render.use_compositing:
-            if hasattr(scene, "compositing_node_group"):  # Blender 5.0
-                self._add([scene.compositing_node_group])
-            elif scene.use_nodes and scene.node_tree:
-                self._tree(scene.node_tree)
+        if tree := compositing_of(scene):
+            if hasattr(scene, "compositing_node_group"):  # A block of its own.
+                self._add([tree])
+            else:
+                self._tree(tree)
         if scene.render.use_sequencer and scene.sequence_editor is not None:
             for strip in strips(scene.sequence_editor):
                 if not strip.mute:
@@ -157,6 +157,15 @@ class _Use:
 
     def _refer(self, block: Any) -> "set[Any]":
         return self._refers.get(block, set())
+
+
+def compositing_of(scene: Any) -> Any:
+    """Return the nodes that composite a scene; None when it is not composited."""
+    if not scene.render.use_compositing:
+        return None
+    if hasattr(scene, "compositing_node_group"):  # Blender 5.0
+        return scene.compositing_node_group
+    return scene.node_tree if scene.use_nodes else None
 
 
 def reached(tree: Any) -> "set[Any]":

@@ -14,9 +14,6 @@ import bpy
 import farm_exr
 from farm_events import note
 
-ATTRIBUTE = "farmView"
-"""Name of the attribute; its text is JSON."""
-
 
 class Marker:
     """Writes the notes of one renderer's images."""
@@ -31,7 +28,7 @@ class Marker:
             return
         text = json.dumps({**_view(scene), **self._config}, sort_keys=True)
         try:
-            farm_exr.add_text(path, ATTRIBUTE, text)
+            farm_exr.add_text(path, farm_exr.VIEW_NOTE, text)
         except (ValueError, struct.error) as error:
             note(f"{os.path.basename(path)} does not say how its scene is shown: {error}.")
 

@@ -167,11 +167,7 @@ def damage(ffmpeg: str, image: str, reading: "list[str]") -> "str | None":
     """
     strict = strictness(os.path.splitext(image)[1])
     look = [
-        ffmpeg,
-        "-v",
-        "error",
-        "-nostdin",
-        "-xerror",
+        *(ffmpeg, "-v", "error", "-nostdin", "-xerror"),
         *strict,
         "-f",
         "image2",

@@ -19,7 +19,6 @@ import farm_exr
 import PyOpenColorIO as ocio
 from farm_events import SceneError
 
-_NOTE = b"farmView"
 _WIDE = re.compile(r"(?i)p3|2020|2100|2084|\bpq\b|hlg|hdr|xyz")
 """In the names of displays that have other primaries than films, or another curve."""
 _MOST_STOPS = 32.0
@@ -120,7 +119,7 @@ def _noted(image: str, name: str) -> Look:
     """Return what an image says about how it is shown. Raises SceneError."""
     try:
         with open(image, "rb") as file:
-            note = json.loads(farm_exr.read_layout(file).text(0, _NOTE))
+            note = json.loads(farm_exr.read_layout(file).text(0, farm_exr.VIEW_NOTE.encode()))
         look = "" if note["look"] == "None" else str(note["look"])
         found = Look(
             *(str(note["display"]), str(note["view"]), look),

@@ -37,13 +37,7 @@ import farm_ffmpeg
 import farm_sound
 from farm_alpha import Alpha
 from farm_burn import Burnt
-from farm_codecs import (
-    CODECS,
-    Codec,
-    even,
-    film_size,
-    has_alpha,
-)
+from farm_codecs import CODECS, Codec, even, film_size, has_alpha
 from farm_events import SceneError, die_with_runner, emit, flush, progress
 from farm_film import Film
 from farm_frames import TO_SRGB, Frame, Source, check_size, damaged, in_order, of_one_size
@@ -81,18 +75,8 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     texts = ["ffmpeg", "sequence", "project", "output", "partial", "frames", "listed", "name"]
-    texts += [
-        "burn-text",
-        "burn-frame",
-        "burn-timecode",
-        "layer",
-        "stereo-view",
-        "view",
-        "colours",
-        "background",
-        "sound",
-        "sound-start",
-    ]
+    texts += ["layer", "stereo-view", "view", "colours", "background", "sound", "sound-start"]
+    texts += ["burn-text", "burn-frame", "burn-timecode"]
     for name in texts:
         parser.add_argument(f"--{name}", required=True)
     for name in ["start", "quality", "width", "height"]:
