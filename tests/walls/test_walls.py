@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -143,14 +144,34 @@ PLANTED = {
         ("farm.products.nuke.scene", "farm.db.jobs"),
         ("farm.products.vray.scene", "farm.runner.workplace"),
         ("farm.products.hou.husk", "sqlalchemy"),
-        ("farm.products.blender.scripts.render", "farm.db"),
-        ("farm.products.shared.drive", "farm.confine"),
         ("farm.products._reading", "requests"),
     ],
-    "What runs in a renderer's Python finds what lies beside it": [
+    "What runs in a renderer's Python finds what lies beside it, and that renderer's modules": [
         ("farm.products.hou.scripts.render", "farm_protocol.paths"),
         ("farm.products.blender.scripts.farm_open", "pydantic"),
         ("farm.products.shared.farm_script", "farm.products"),
+        ("farm.products.blender.scripts.render", "farm.db"),
+        ("farm.products.shared.drive", "farm.confine"),
+        ("farm.products.shared.farm_script", "OpenImageIO"),
+        ("farm.products.ffmpeg.scripts.farm_frames", "OpenImageIO"),
+    ],
+    "What lies in a product's folder is that product's own": [
+        ("farm.db.jobs", "farm.products.nuke.scene"),
+        ("farm.runner.loop", "farm.products.blender"),
+        ("envoy.gather.rules", "farm.products.hou.scripts.farm_inputs"),
+        ("farm.products._reading", "farm.products.vray.scene"),
+        ("farm.products", "farm.products.hou.husk"),
+        ("farm.products.shared.drive", "farm.products.vray.scene"),
+    ],
+    "The client's root is for scripts: nothing below it imports from it": [
+        ("gridmarkets.errors", "gridmarkets"),
+    ],
+    "A package's root imports nothing: what lies below it has its place, and the root has none": [
+        ("envoy", "envoy.main"),
+        ("farm", "datetime"),
+        ("farm", "farm.errors"),
+        ("farm_protocol", "pydantic"),
+        ("http_gate", "starlette"),
     ],
     "Migrations know tables, and nothing that may change what they did": [
         ("farm.db.migrations.env", "farm.jobs"),
@@ -216,6 +237,10 @@ PLANTED = {
     "The farm imports the libraries that are listed": [
         ("farm.api.app", "httpcore"),
         ("farm.api.app", "pycurl"),
+        ("farm.api.app", "bpy"),
+        ("farm.runner.loop", "hou"),
+        # A script's, which only what lies beside it finds.
+        ("farm.runner.loop", "farm_events"),
     ],
     "The protocol and the gate import the libraries that are listed": [
         ("farm_protocol.hashing", "httpx"),
@@ -223,6 +248,55 @@ PLANTED = {
     ],
 }
 """The contracts, and imports that each of them refuses: module and what it imports."""
+
+PRODUCTS_FOLDER = ROOT / "packages/farm/src/farm/products"
+PRODUCTS = sorted(each.parent.name for each in PRODUCTS_FOLDER.glob("*/product.yaml"))
+LATER = "later"
+"""A product that somebody will add. It is made in the copy only."""
+OF_RENDERERS = {"OpenImageIO", "PyOpenColorIO", "addon_utils", "bpy", "hou"}
+
+
+def planted_in_products() -> Iterator[tuple[str, str, str]]:
+    """Yield (contract, module, forbidden import) for a module and a script of each product.
+
+    They are called ``planted``: not each product has both.
+    """
+    of_modules = "A product's modules know their reader and the protocol"
+    of_folders = "What lies in a product's folder is that product's own"
+    (of_scripts,) = (name for name in CONTRACTS if name.startswith("What runs in a renderer's"))
+    allowed = {tuple(pair.split(" -> ")) for pair in CONTRACTS[of_scripts]["allowed_imports"]}
+    for product in (*PRODUCTS, LATER):
+        module, scripts = f"farm.products.{product}.planted", f"farm.products.{product}.scripts"
+        for other in (*PRODUCTS, LATER):
+            if other != product:
+                yield of_folders, module, f"farm.products.{other}.planted"
+                yield of_folders, f"{scripts}.planted", f"farm.products.{other}.scripts.planted"
+                yield of_scripts, f"{scripts}.planted", f"only_in_{other}"
+        for library in sorted(OF_RENDERERS):
+            yield of_modules, module, library
+            if (scripts, library) not in allowed:
+                yield of_scripts, f"{scripts}.planted", library
+
+
+def planted_in_roots() -> Iterator[tuple[str, str, str]]:
+    """Yield the same for the roots of packages whose modules have their places on floors."""
+    (of_roots,) = (name for name in CONTRACTS if name.startswith("A package's root"))
+    for contract in CONTRACTS.values():
+        if contract["type"] != "layers":
+            continue
+        for package in contract["containers"]:
+            # The client's root is what scripts import.
+            if package != "gridmarkets":
+                yield (
+                    of_roots,
+                    package,
+                    f"{package}.{re.split('[|:]', contract['layers'][0])[0].strip()}",
+                )
+
+
+for contract, module, imported in (*planted_in_products(), *planted_in_roots()):
+    if (module, imported) not in PLANTED[contract]:
+        PLANTED[contract].append((module, imported))
 
 CLOCK = [("farm.jobs.pricing", "now"), ("farm.scheduler.plan", "today")]
 """Modules that ask what time it is."""
@@ -239,11 +313,19 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             folder, sources[-1], ignore=shutil.ignore_patterns("__pycache__", "versions")
         )
 
+    for product in (*PRODUCTS, LATER):
+        folder = copy / "farm/farm/products" / product
+        (folder / "scripts").mkdir(parents=True, exist_ok=True)
+        for name in ("planted", "scripts/planted", f"scripts/only_in_{product}"):
+            (folder / f"{name}.py").touch()
+
     def plant(module: str, line: str) -> None:
+        named = module.replace(".", "/")
         (found,) = [
             path
             for source in sources
-            if (path := source / (module.replace(".", "/") + ".py")).exists()
+            for path in (source / f"{named}.py", source / named / "__init__.py")
+            if path.exists()
         ]
         found.write_text(f"{found.read_text()}\n{line}\n")
 
