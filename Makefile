@@ -41,14 +41,14 @@ check:
 	@$(MAKE) --no-print-directory --jobs=4 $(if $(filter output-sync,$(.FEATURES)),--output-sync) \
 		check-types check-docs check-walls check-client check-text
 
-# One mypy after the other: they share a cache.
+# One mypy after the other: they share a cache. The root's conftest.py has the name of another.
 check-types:
 	@.venv/bin/mypy
 	@MYPYPATH=$(products)/shared .venv/bin/mypy -m drive -m start
 	@MYPYPATH=$(products)/blender/scripts:$(products)/shared .venv/bin/mypy $(call modules_in,blender)
 	@MYPYPATH=$(products)/hou/scripts:$(products)/shared .venv/bin/mypy $(call modules_in,hou)
 	@MYPYPATH=$(products)/ffmpeg/scripts:$(products)/shared .venv/bin/mypy $(call modules_in,ffmpeg)
-	@.venv/bin/mypy --strict packages/client/tests/typed_usage.py conftest.py
+	@.venv/bin/mypy conftest.py
 
 check-docs:
 	@.venv/bin/mkdocs build --strict --quiet --site-dir .site

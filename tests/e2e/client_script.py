@@ -14,8 +14,14 @@ from gridmarkets import *  # noqa: F403
 from gridmarkets import EnvoyClient, Job, Project, WatchFile
 from gridmarkets.errors import APIError, AuthenticationError, InvalidRequestError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # Python 2.7 has no module for it.
+    from collections.abc import Callable  # noqa: F401
 
-def main(url, email, password, folder, results):
+    from gridmarkets import EnvoyError  # noqa: F401
+
+
+def main(url, email, password, folder, results):  # type: (str, str, str, str, str) -> object
     client = EnvoyClient(url=url)
     client.authenticate(email, password)
     resolver = client.get_product_resolver()
@@ -28,18 +34,18 @@ def main(url, email, password, folder, results):
     )
     project.add_jobs(job)
     project.add_watch_files(WatchFile("{0}/.+".format(project.remote_output_folder), results))
-    report = {
+    seen = []  # type: list[str]
+    errors = {}  # type: dict[str, str]
+    report = {  # type: dict[str, object]
         "valid": [client.validate_auth(), client.validate_credits()],
         "user": client.get_user_info()["email_address"],
         "types": sorted(resolver.get_all_types(False)),
         "machines": [m["is_default"] for m in client.get_machines("blender", "render")],
         "submitted": client.submit_project(project),
-        "seen": [],
-        "errors": {},
+        "seen": seen,
+        "errors": errors,
     }
-    last = client.wait_for_project(
-        project.name, on_progress=lambda p: report["seen"].append(p["state"])
-    )
+    last = client.wait_for_project(project.name, on_progress=lambda p: seen.append(p["state"]))
     report["last"] = [last["state"], last["message"], last["frames_done"], last["files_done"]]
     report["status"] = client.get_project_status(project.name)["State"]
     (told,) = client.get_jobs(project.name)
@@ -50,10 +56,11 @@ def main(url, email, password, folder, results):
     report["log"] = client.get_job_log(job)
 
     def failing(name, kind, call, *arguments):
+        # type: (str, type[EnvoyError], Callable[..., object], object) -> None
         try:
             call(*arguments)
         except kind as error:
-            report["errors"][name] = error.user_message
+            errors[name] = error.user_message
             str(error), repr(error)
 
     failing("finished", APIError, client.resume_job, job)

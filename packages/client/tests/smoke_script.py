@@ -20,7 +20,7 @@ from gridmarkets.errors import APIError, AuthenticationError, EnvoyError, Invali
 NAME = "größe ☃"
 
 
-def main(url):
+def main(url):  # type: (str) -> object
     parent = tempfile.mkdtemp()
     try:
         return run(url, os.path.join(parent, NAME))
@@ -28,7 +28,7 @@ def main(url):
         shutil.rmtree(parent)
 
 
-def run(url, folder):
+def run(url, folder):  # type: (str, str) -> object
     os.makedirs(os.path.join(folder, "assets"))
     for name in ("scene.blend", os.path.join("assets", NAME + ".png")):
         with open(os.path.join(folder, name), "w") as stream:
@@ -53,7 +53,7 @@ def run(url, folder):
     job.set_credits_budget(value=50, action=Job.CREDITS_BUDGET_ACTION_ALERT)
     project.add_jobs(job)
     project.add_watch_files(WatchFile("{0}/.+".format(project.RemoteRoot), "results öf it"))
-    report = {
+    report = {  # type: dict[str, object]
         "files": project.files,
         "submitted": client.submit_project(project),
         "machines": len(client.get_machines("blender", "render", plugins=["ä"])),
@@ -61,7 +61,8 @@ def run(url, folder):
         "user": client.get_user_info()["name"],
     }
 
-    errors = report["errors"] = {}
+    errors = {}  # type: dict[str, object]
+    report["errors"] = errors
     try:
         job.path = "ändere/scene.blend"
         client.submit_project(project)

@@ -1,9 +1,12 @@
 """EnvoyClient: what is sent, what is returned, and which error each failure becomes."""
 
 import os
+from pathlib import Path
+from typing import Any
 
 import gridmarkets
 import pytest
+from envoy_stand_in import StandIn
 from gridmarkets import (
     APIError,
     AuthenticationError,
@@ -19,25 +22,27 @@ from messages import saying, says
 
 
 @pytest.fixture
-def project(folder):
+def project(folder: Path) -> Project:
     project = Project(str(folder), submission_name="first", output_folder_name="results")
     project.add_files("scene.blend")
     project.add_jobs(a_job())
     return project
 
 
-def a_job(**params):
+def a_job(**params: Any) -> Job:
     params.setdefault("frames", "1 2 1")
     return Job("beauty", "blender", "3.4.1", "render", "sample project/scene.blend", **params)
 
 
-def test_the_default_url_and_the_version():
+def test_the_default_url_and_the_version() -> None:
     client = EnvoyClient()
     assert client.url == "http://localhost:8090"
     assert client.version == gridmarkets.__version__ == "7.1.10"
 
 
-def test_authenticate_sends_the_documented_names_and_remembers(envoy, client):
+def test_authenticate_sends_the_documented_names_and_remembers(
+    envoy: StandIn, client: EnvoyClient
+) -> None:
     client.authenticate("ärtist@example.com", "pässword")
     assert envoy.sent("POST", "/auth") == [
         {"Username": "ärtist@example.com", "AccessKey": "pässword"}
@@ -45,7 +50,7 @@ def test_authenticate_sends_the_documented_names_and_remembers(envoy, client):
     assert (client.email, client.access_key) == ("ärtist@example.com", "pässword")
 
 
-def test_a_wrong_password_is_said_in_words(envoy, client):
+def test_a_wrong_password_is_said_in_words(envoy: StandIn, client: EnvoyClient) -> None:
     envoy.answers["POST", "auth"] = (401, b"Invalid credentials")
     with pytest.raises(AuthenticationError) as caught:
         client.authenticate("artist@example.com", "wrong")
@@ -54,14 +59,16 @@ def test_a_wrong_password_is_said_in_words(envoy, client):
     assert client.email is None
 
 
-def test_validate_auth_asks_for_the_user_when_it_holds_no_credentials(envoy, client):
+def test_validate_auth_asks_for_the_user_when_it_holds_no_credentials(
+    envoy: StandIn, client: EnvoyClient
+) -> None:
     assert client.validate_auth() is True
     envoy.answers["GET", "user-info"] = (401, {"code": "not_authenticated", "message": "Sign in."})
     with pytest.raises(AuthenticationError, match="Sign in"):
         client.validate_auth()
 
 
-def test_validate_auth_checks_its_credentials_each_time(envoy):
+def test_validate_auth_checks_its_credentials_each_time(envoy: StandIn) -> None:
     client = EnvoyClient("artist@example.com", "key", envoy.url)
     assert client.validate_auth() is True
     assert client.validate_auth() is True
@@ -69,20 +76,20 @@ def test_validate_auth_checks_its_credentials_each_time(envoy):
 
 
 @pytest.mark.parametrize("credits_left", [0, -3.5])
-def test_no_credits(envoy, client, credits_left):
+def test_no_credits(envoy: StandIn, client: EnvoyClient, credits_left: float) -> None:
     assert client.validate_credits() is True
     envoy.answers["GET", "credits-info"] = (200, {"credits_available": credits_left})
     with pytest.raises(InsufficientCreditsError):
         client.validate_credits()
 
 
-def test_user_info_has_the_documented_fields(client):
+def test_user_info_has_the_documented_fields(client: EnvoyClient) -> None:
     info = client.get_user_info()
     assert info["credits_available"] == 1000.0
     assert info["service_plan"] == "Standard"
 
 
-def test_the_resolver_reads_the_products(client):
+def test_the_resolver_reads_the_products(client: EnvoyClient) -> None:
     resolver = client.get_product_resolver()
     assert resolver.get_versions_by_type("blender") == ["3.4.1", "3.10.0"]
 
@@ -97,24 +104,34 @@ def test_the_resolver_reads_the_products(client):
         ((False,), {}, {"category": "cpu"}),
     ],
 )
-def test_machines(envoy, client, arguments, options, query):
+def test_machines(
+    envoy: StandIn,
+    client: EnvoyClient,
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
+    query: dict[str, str],
+) -> None:
     assert client.get_machines("c4d", "render", *arguments, **options)[0]["is_default"] is True
     (sent,) = envoy.sent("GET", "/machines")
     assert dict(sent) == dict(query, app="c4d", operation="render")
 
 
-def test_an_unknown_machine_category_is_refused(client):
+def test_an_unknown_machine_category_is_refused(client: EnvoyClient) -> None:
     with pytest.raises(InvalidRequestError, check=saying("category-must-cpu-gpu-all", "quantum")):
         client.get_machines("c4d", "render", "quantum")
 
 
 @pytest.mark.parametrize("name", ["sample project", "größe/%2F?#", "東京"])
-def test_the_status_of_a_project_of_any_name(envoy, client, name):
+def test_the_status_of_a_project_of_any_name(
+    envoy: StandIn, client: EnvoyClient, name: str
+) -> None:
     assert client.get_project_status(name)["Details"] == {}
     assert envoy.paths() == ["/project-status/" + name]
 
 
-def test_a_whole_submission(envoy, client, project, folder, tmp_path):
+def test_a_whole_submission(
+    envoy: StandIn, client: EnvoyClient, project: Project, folder: Path, tmp_path: Path
+) -> None:
     preparation = a_job(instances=5, machine_type="", plugins=None, gpu=False)
     preparation.set_credits_budget(value=50.00, action=Job.CREDITS_BUDGET_ACTION_STOP)
     project.jobs[0].add_dependencies(preparation)
@@ -159,7 +176,9 @@ def test_a_whole_submission(envoy, client, project, folder, tmp_path):
     assert "skip_upload" not in body
 
 
-def test_a_project_says_whether_files_that_scenes_name_are_gathered(envoy, client, project):
+def test_a_project_says_whether_files_that_scenes_name_are_gathered(
+    envoy: StandIn, client: EnvoyClient, project: Project
+) -> None:
     client.submit_project(project)
     project.gather_files = False
     client.submit_project(project)
@@ -168,7 +187,9 @@ def test_a_project_says_whether_files_that_scenes_name_are_gathered(envoy, clien
     assert decided["gather_files"] is False
 
 
-def test_skipping_the_upload_does_not_look_at_files(envoy, client, project, folder):
+def test_skipping_the_upload_does_not_look_at_files(
+    envoy: StandIn, client: EnvoyClient, project: Project, folder: Path
+) -> None:
     (folder / "scene.blend").unlink()
     client.submit_project(project, True)
     (body,) = envoy.sent("POST", "/project-submit")
@@ -176,7 +197,9 @@ def test_skipping_the_upload_does_not_look_at_files(envoy, client, project, fold
     assert body["project_files"] == []
 
 
-def test_skipping_the_download_sends_no_patterns(envoy, client, project):
+def test_skipping_the_download_sends_no_patterns(
+    envoy: StandIn, client: EnvoyClient, project: Project
+) -> None:
     project.add_watch_files(WatchFile(".+", "somewhere"))
     client.submit_project(project, skip_auto_download=True)
     (body,) = envoy.sent("POST", "/project-submit")
@@ -184,7 +207,9 @@ def test_skipping_the_download_sends_no_patterns(envoy, client, project):
     assert body["watch_files"] == {}
 
 
-def test_given_credentials_are_checked_once_before_the_first_submission(envoy, project):
+def test_given_credentials_are_checked_once_before_the_first_submission(
+    envoy: StandIn, project: Project
+) -> None:
     client = EnvoyClient(email="artist@example.com", access_key="key", url=envoy.url)
     client.submit_project(project)
     client.submit_project(project)
@@ -195,7 +220,9 @@ def test_given_credentials_are_checked_once_before_the_first_submission(envoy, p
     assert envoy.paths().count("/auth") == 2
 
 
-def test_after_envoy_forgot_the_user_the_next_call_signs_in_again(envoy, project):
+def test_after_envoy_forgot_the_user_the_next_call_signs_in_again(
+    envoy: StandIn, project: Project
+) -> None:
     client = EnvoyClient(email="artist@example.com", access_key="key", url=envoy.url)
     client.get_user_info()
     envoy.answers["GET", "user-info"] = (401, b"")
@@ -205,29 +232,34 @@ def test_after_envoy_forgot_the_user_the_next_call_signs_in_again(envoy, project
     assert envoy.paths().count("/auth") == 2
 
 
-def test_nothing_is_submitted_without_credits(envoy, client, project):
+def test_nothing_is_submitted_without_credits(
+    envoy: StandIn, client: EnvoyClient, project: Project
+) -> None:
     envoy.answers["GET", "credits-info"] = (200, {"credits_available": 0.0})
     with pytest.raises(InsufficientCreditsError):
         client.submit_project(project)
     assert envoy.paths() == ["/credits-info"]
 
 
-def test_uploading_only(envoy, client, project, folder):
+def test_uploading_only(
+    envoy: StandIn, client: EnvoyClient, project: Project, folder: Path
+) -> None:
     project.add_folders("assets")
     assert client.upload_project_files(project) == "project"
     (body,) = envoy.sent("POST", "/upload")
     assert body["upload"][0]["files"] == ["assets/deep/größe.png", "assets/wood.png", "scene.blend"]
 
 
-def test_an_upload_of_nothing_is_refused(client, folder):
+def test_an_upload_of_nothing_is_refused(client: EnvoyClient, folder: Path) -> None:
     with pytest.raises(InvalidRequestError, match="add_files"):
         client.upload_project_files(Project(str(folder)))
 
 
-def test_everything_wrong_with_a_project_is_said_at_once(client, folder):
+def test_everything_wrong_with_a_project_is_said_at_once(client: EnvoyClient, folder: Path) -> None:
     project = Project(str(folder))
     project.add_files("missing.blend")
-    job = Job("", "blender", 3.4, "render", "elsewhere/scene.blend", curve=object())
+    version: Any = 3.4
+    job = Job("", "blender", version, "render", "elsewhere/scene.blend", curve=object())
     job.add_dependencies(a_job())
     project.add_jobs(job)
     with pytest.raises(InvalidRequestError) as caught:
@@ -244,7 +276,7 @@ def test_everything_wrong_with_a_project_is_said_at_once(client, folder):
     assert says(caught.value, "not-below-project-path", "sample project")
 
 
-def test_a_project_without_jobs_is_refused(client, folder):
+def test_a_project_without_jobs_is_refused(client: EnvoyClient, folder: Path) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         client.submit_project(Project(str(folder)))
     assert "add_jobs" in caught.value.errors["jobs"][0]
@@ -282,7 +314,15 @@ ONE_ROOT = (AuthenticationError, InsufficientCreditsError, InvalidRequestError, 
         (200, {"no": "ID"}, APIError, saying("envoys-answer-not-understood", "ID")),
     ],
 )
-def test_each_answer_becomes_exactly_one_error(envoy, client, project, status, body, kind, words):
+def test_each_answer_becomes_exactly_one_error(
+    envoy: StandIn,
+    client: EnvoyClient,
+    project: Project,
+    status: int,
+    body: Any,
+    kind: type[EnvoyError],
+    words: str | saying,
+) -> None:
     envoy.answers["POST", "project-submit"] = (status, body)
     with pytest.raises(EnvoyError) as caught:
         client.submit_project(project)
@@ -296,7 +336,9 @@ def test_each_answer_becomes_exactly_one_error(envoy, client, project, status, b
     assert envoy.paths().count("/project-submit") == 1, "a POST is never repeated"
 
 
-def test_the_field_errors_of_envoy_arrive(envoy, client, project):
+def test_the_field_errors_of_envoy_arrive(
+    envoy: StandIn, client: EnvoyClient, project: Project
+) -> None:
     errors = {"jobs[0].frames": ["'1 0 0': the step must not be 0.", "Ünd so weiter."]}
     envoy.answers["POST", "project-submit"] = (
         400,
@@ -308,26 +350,34 @@ def test_the_field_errors_of_envoy_arrive(envoy, client, project):
     assert str(caught.value) == "It is all wrong."
 
 
-def test_the_http_client_of_old_plug_ins(envoy, client):
+def test_the_http_client_of_old_plug_ins(envoy: StandIn, client: EnvoyClient) -> None:
     answer = client.http_client.request("get", client.url + "/products")
     assert answer.status_code == 200
     assert answer.json()[0]["app_type"] == "blender"
     assert "blender" in answer.text
 
 
-def test_the_url_may_be_changed_later(envoy):
+def test_the_url_may_be_changed_later(envoy: StandIn) -> None:
     client = EnvoyClient()
     client.url = envoy.url + "/"
     assert client.url == envoy.url
     assert client.validate_auth() is True
 
 
-def test_nothing_is_printed(client, project, capfd):
+def test_nothing_is_printed(
+    client: EnvoyClient, project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
     client.submit_project(project)
     assert capfd.readouterr() == ("", "")
 
 
-def test_relative_download_folders_are_sent_absolute(envoy, client, project, monkeypatch, tmp_path):
+def test_relative_download_folders_are_sent_absolute(
+    envoy: StandIn,
+    client: EnvoyClient,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
     monkeypatch.chdir(tmp_path)
     project.add_watch_files(WatchFile(".+", "out"))
     client.submit_project(project)
@@ -335,7 +385,9 @@ def test_relative_download_folders_are_sent_absolute(envoy, client, project, mon
     assert body["watch_files"] == {".+": os.path.join(str(tmp_path), "out")}
 
 
-def test_envoy_is_told_what_was_left_out(client, envoy, project, folder):
+def test_envoy_is_told_what_was_left_out(
+    client: EnvoyClient, envoy: StandIn, project: Project, folder: Path
+) -> None:
     (folder / "lost-link").symlink_to("nothing")
     project.add_files(project.LocalRoot, project.RemoteRoot)
     client.submit_project(project)

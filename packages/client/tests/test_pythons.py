@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from envoy_stand_in import Answer, StandIn
 from every_python import VERSIONS, Pythons
 from messages import saying
 
@@ -17,15 +18,19 @@ SCRIPT = Path(__file__).parent / "smoke_script.py"
 
 
 @pytest.fixture(scope="module")
-def pythons(request):
+def pythons(request: pytest.FixtureRequest) -> Pythons:
     return Pythons(request.config.cache.mkdir("pythons"))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_smoke_script(envoy, pythons, version):
+def test_the_smoke_script(envoy: StandIn, pythons: Pythons, version: str) -> None:
     # The password says how to answer.
-    statuses = {"401": (401, "nö".encode()), "400": (400, {"feld": "nö"}), "500": (500, b"")}
-    usual = envoy.answers["POST", "auth"]
+    statuses: dict[str, Answer] = {
+        "401": (401, "nö".encode()),
+        "400": (400, {"feld": "nö"}),
+        "500": (500, b""),
+    }
+    usual = (200, {"email": "artist@example.com"})
     envoy.answers["POST", "auth"] = lambda path, body: statuses.get(body["AccessKey"], usual)
     report = json.loads(pythons.run(version, SCRIPT, envoy.url).decode())
     assert report == {
@@ -52,7 +57,7 @@ def test_the_smoke_script(envoy, pythons, version):
     assert "/project-status/größe ☃" in envoy.paths()
 
 
-def test_the_wheel_is_universal_and_holds_the_types(pythons):
+def test_the_wheel_is_universal_and_holds_the_types(pythons: Pythons) -> None:
     assert pythons.wheel.name == "gridmarkets_envoy_client-7.1.10-py2.py3-none-any.whl"
     names = zipfile.ZipFile(pythons.wheel).namelist()
     package = {name.partition("/")[2] for name in names if name.startswith("gridmarkets/")}
@@ -65,7 +70,7 @@ def test_the_wheel_is_universal_and_holds_the_types(pythons):
     assert requires[0].startswith("Requires-Dist: requests")
 
 
-def test_importing_does_nothing_else():
+def test_importing_does_nothing_else() -> None:
     code = (
         "import socket, requests, sys, threading\n"
         "before = set(sys.modules)\n"

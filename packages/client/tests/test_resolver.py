@@ -1,6 +1,8 @@
 """The product resolver: pure answers over a product list."""
 
 import random
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pytest
 from gridmarkets import ProductResolver
@@ -8,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 
-def row(code, version, modules=(), **more):
+def row(code: str, version: str, modules: Iterable[str] = (), **more: Any) -> dict[str, Any]:
     return dict({"app_type": code, "version": version, "compatible_modules": list(modules)}, **more)
 
 
-HOUDINI = {"name": "Houdini", "is_plugin": False, "business_vertical": "media"}
-PLUGIN = {"is_plugin": True, "business_vertical": "media"}
+HOUDINI: dict[str, Any] = {"name": "Houdini", "is_plugin": False, "business_vertical": "media"}
+PLUGIN: dict[str, Any] = {"is_plugin": True, "business_vertical": "media"}
 PRODUCTS = [
     row("hou", "17.5.229", ["hou_redshift:2.6.38", "hou_redshift:2.6.39"], **HOUDINI),
     row("hou", "17.5.173", ["hou_redshift:2.6.38", "htoa:4.0.1", "htoa:4.0.2"], **HOUDINI),
@@ -29,15 +31,15 @@ PRODUCTS = [
 
 
 @pytest.fixture
-def resolver():
+def resolver() -> ProductResolver:
     return ProductResolver(PRODUCTS)
 
 
-def versions(answer):
+def versions(answer: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {code: entry["versions"] for code, entry in answer.items()}
 
 
-def test_all_types_have_the_documented_form(resolver):
+def test_all_types_have_the_documented_form(resolver: ProductResolver) -> None:
     types = resolver.get_all_types()
     assert types["hou"] == {
         "versions": ["9.5.1", "17.5.173", "17.5.229"],
@@ -59,7 +61,7 @@ def test_all_types_have_the_documented_form(resolver):
         ("maya", []),
     ],
 )
-def test_versions_of_a_type(resolver, query, expected):
+def test_versions_of_a_type(resolver: ProductResolver, query: str, expected: list[str]) -> None:
     assert resolver.get_versions_by_type(query) == expected
 
 
@@ -89,11 +91,13 @@ REDSHIFT_38 = {"hou_redshift": ["2.6.38"]}
         ([], {}),
     ],
 )
-def test_compatible_combinations(resolver, query, expected):
+def test_compatible_combinations(
+    resolver: ProductResolver, query: str | Sequence[str], expected: dict[str, list[str]]
+) -> None:
     assert versions(resolver.get_compatible_combinations(query)) == expected
 
 
-def test_strict_matches_take_no_beginnings(resolver):
+def test_strict_matches_take_no_beginnings(resolver: ProductResolver) -> None:
     assert resolver.get_compatible_combinations(["hou:17.5"], strict_version_matches=True) == {}
     assert resolver.get_compatible_combinations(["hou:17.5.173"], True) != {}
 
@@ -110,17 +114,19 @@ def test_strict_matches_take_no_beginnings(resolver):
         (["hou:17.5.229", "htoa"], {}),
     ],
 )
-def test_query_types_can_be_included(resolver, query, expected):
+def test_query_types_can_be_included(
+    resolver: ProductResolver, query: str | Sequence[str], expected: dict[str, list[str]]
+) -> None:
     answer = resolver.get_compatible_combinations(query, include_query_types=True)
     assert versions(answer) == expected
 
 
-def test_an_exact_version_is_not_taken_for_a_beginning():
+def test_an_exact_version_is_not_taken_for_a_beginning() -> None:
     resolver = ProductResolver([row("b", "3.4", ["p:1"]), row("b", "3.4.1", ["p:2"])])
     assert versions(resolver.get_compatible_combinations("b:3.4")) == {"p": ["1"]}
 
 
-def test_plug_ins_that_only_other_products_name_are_known():
+def test_plug_ins_that_only_other_products_name_are_known() -> None:
     resolver = ProductResolver([{"app_type": "hou", "version": "1", "compatible_modules": ["x:2"]}])
     assert resolver.get_all_types()["x"]["is_plugin"] is True
     assert resolver.get_versions_by_type("x") == ["2"]
@@ -146,12 +152,14 @@ V_RAY = [
         (["arnold", "vray"], {"c4d": ["2024.4.1"]}),
     ],
 )
-def test_a_product_that_is_a_plug_in_too_is_one_beside_another_type(query, expected):
+def test_a_product_that_is_a_plug_in_too_is_one_beside_another_type(
+    query: str | Sequence[str], expected: dict[str, list[str]]
+) -> None:
     resolver = ProductResolver(V_RAY)
     assert versions(resolver.get_compatible_combinations(query)) == expected
 
 
-def test_a_product_that_is_a_plug_in_too_is_told_apart():
+def test_a_product_that_is_a_plug_in_too_is_told_apart() -> None:
     resolver = ProductResolver(V_RAY)
     assert resolver.get_all_types(False)["vray"]["is_plugin"] is False
     assert resolver.get_compatible_combinations("c4d:2024.4.1")["vray"] == {
@@ -174,7 +182,7 @@ ORDERED = [
 
 
 @pytest.mark.parametrize("expected", ORDERED)
-def test_versions_are_ordered_as_versions(expected):
+def test_versions_are_ordered_as_versions(expected: list[str]) -> None:
     shuffled = list(expected)
     random.Random(1).shuffle(shuffled)
     resolver = ProductResolver([row("p", version) for version in shuffled])
@@ -182,7 +190,7 @@ def test_versions_are_ordered_as_versions(expected):
 
 
 @given(st.lists(st.text(alphabet="0129.vRab- é", min_size=1), min_size=1))
-def test_the_order_does_not_depend_on_the_list(names):
+def test_the_order_does_not_depend_on_the_list(names: list[str]) -> None:
     names = [name.strip() or "0" for name in names]
     one = ProductResolver([row("p", name) for name in names])
     other = ProductResolver([row("p", name) for name in reversed(names)])
@@ -191,7 +199,7 @@ def test_the_order_does_not_depend_on_the_list(names):
 
 
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=4), st.integers(0, 300))
-def test_numbers_are_compared_as_numbers(parts, more):
+def test_numbers_are_compared_as_numbers(parts: list[int], more: int) -> None:
     lower = ".".join(str(part) for part in parts)
     parts[-1] += more + 1
     higher = ".".join(str(part) for part in parts)
@@ -203,7 +211,7 @@ LINKS = st.sets(st.tuples(st.integers(1, 4), st.sampled_from(["x", "y"]), st.int
 
 
 @given(LINKS)
-def test_compatibility_goes_both_ways(links):
+def test_compatibility_goes_both_ways(links: set[tuple[int, str, int]]) -> None:
     rows = [
         row("app", str(n), ["%s:%d" % (p, v) for a, p, v in links if a == n], is_plugin=False)
         for n in range(1, 5)
