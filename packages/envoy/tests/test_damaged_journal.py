@@ -43,13 +43,15 @@ BAD = {
     "deep warnings": entry(warnings=f"'{'[' * 5000}'"),
     "spec": entry(spec="'{'", state="'submitting'"),
     "empty spec": entry(spec="'{}'"),
+    "revision": entry(revision="-9223372036854775808", state="'submitting'"),
     "project": entry(project="'../..'"),
     "size": entry(bytes_total="-9223372036854775808"),
     "no text": entry(name=NOT_UTF8, created_at=NOT_UTF8),
     "id": entry(id=NOT_UTF8),
-    "file": "INSERT INTO upload_files VALUES ('GOOD', '../x', char(0) || '/dev/zero', -1, char(0))",
+    "file": "INSERT INTO upload_files VALUES ('GOOD', '../x', char(0) || '/dev/zero', -1, char(0),"
+    " char(0))",
     "file of bad": entry()
-    + "; INSERT INTO upload_files VALUES ('bad', char(10), char(0), -1, char(0))",
+    + "; INSERT INTO upload_files VALUES ('bad', char(10), char(0), -1, char(0), char(0))",
     "folder": "INSERT INTO upload_folders VALUES ('GOOD', '../x', char(0))",
     "folder of bad": entry()
     + "; INSERT INTO upload_folders VALUES ('bad', 'demo', char(0)), ('bad', 'demo/x', '/proc')",

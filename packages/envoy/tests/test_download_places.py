@@ -220,6 +220,8 @@ async def test_downloads_of_an_older_envoy_go_on(studio: Studio, start: Start) -
             journal.execute(f"ALTER TABLE {table} DROP COLUMN reason")
         journal.execute("DROP TABLE upload_folders")
         journal.execute("ALTER TABLE hashes DROP COLUMN ctime_ns")
+        journal.execute("ALTER TABLE upload_files DROP COLUMN stamp")
+        journal.execute("ALTER TABLE entries DROP COLUMN revision")
         journal.execute("DROP INDEX downloads_by_place")
         journal.execute("ALTER TABLE downloads DROP COLUMN place")
         journal.execute("UPDATE jobs SET body = replace(body, '\"message\":', '\"sentence\":')")

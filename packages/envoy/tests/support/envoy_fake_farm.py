@@ -3,7 +3,8 @@ demand. A real HTTP server in a thread of its own."""
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from farm_protocol.files import (
     MissingAnswer,
     MissingRequest,
     ProjectList,
+    ProjectRevision,
     ProjectSummary,
     Ticket,
 )
@@ -65,7 +67,10 @@ class FakeFarm:
         self.devices: list[str] = []
         self.credits = 100.0
         self.blobs: dict[tuple[str, str], bytes] = {}
-        self.manifests: dict[tuple[str, str], dict[str, FileEntry]] = {}
+        self.manifests: defaultdict[tuple[str, str], dict[str, FileEntry]] = defaultdict(dict)
+        self.revisions: Counter[tuple[str, str]] = Counter()
+        self.is_older = False  # It knows nothing of revisions.
+        self.snapshots: dict[str, dict[str, FileEntry]] = {}
         self.submissions: dict[str, tuple[str, Submission]] = {}
         self.specs: dict[str, SubmissionSpec] = {}
         self.checks: list[SubmissionSpec] = []
@@ -85,6 +90,21 @@ class FakeFarm:
 
     def key_of(self, email: str) -> str:
         return f"key-{email}"
+
+    def change_files(
+        self, account: str, project: str, files: Mapping[str, FileEntry | None]
+    ) -> ProjectRevision:
+        """Change files of a project, as a client would that has sent their blobs; None: gone."""
+        there = self.manifests[account, project]
+        before = dict(there)
+        for path, file in files.items():
+            if file is None:
+                there.pop(path, None)
+            else:
+                there[path] = file
+        changes = int(there != before)
+        self.revisions[account, project] += changes
+        return ProjectRevision(revision=self.revisions[account, project], changes=changes)
 
     def emit(self, account: str, event: Output | GoneOutput | Job) -> None:
         self.feed.append((account, event))
@@ -216,8 +236,10 @@ class FakeFarm:
             left = sorted((each for each in files if each.path > after), key=lambda f: f.path)
             return Manifest(files=left[:2], more=len(left) > 2)
 
-        @app.put("/v1/projects/{name}/files")
-        async def put_manifest(name: str, body: ManifestUpdate, request: Request) -> Response:
+        @app.put("/v1/projects/{name}/files", response_model=None)
+        async def put_manifest(
+            name: str, body: ManifestUpdate, request: Request
+        ) -> Response | ProjectRevision:
             account = signed_in(request)
             for file in body.files:
                 if file.path.split("/")[0] != name:
@@ -225,16 +247,12 @@ class FakeFarm:
                 data = farm.blobs.get((account, file.hash))
                 if data is None or len(data) != file.size:
                     raise Refusal(ErrorCode.INVALID_REQUEST, f"{file.path}: blob not sent.")
-            files = farm.manifests.setdefault((account, name), {})
-            files.update({file.path: file for file in body.files})
-            return Response(status_code=204)
+            revision = farm.change_files(account, name, {file.path: file for file in body.files})
+            return Response(status_code=204) if farm.is_older else revision
 
         @app.post("/v1/projects/{name}/files/remove")
-        async def remove_files(name: str, body: FileRemoval, request: Request) -> Response:
-            files = farm.manifests.get((signed_in(request), name), {})
-            for path in body.paths:
-                files.pop(path, None)
-            return Response(status_code=204)
+        async def remove_files(name: str, body: FileRemoval, request: Request) -> ProjectRevision:
+            return farm.change_files(signed_in(request), name, dict.fromkeys(body.paths))
 
         @app.post("/v1/blobs/missing")
         async def missing(body: MissingRequest, request: Request) -> MissingAnswer:
@@ -279,6 +297,11 @@ class FakeFarm:
             account = signed_in(request)
             if body.id not in farm.submissions:
                 farm.require_scenes(account, body, [])
+                if farm.is_older and "revision" in body.model_fields_set:
+                    raise Refusal(ErrorCode.INVALID_REQUEST, "Extra inputs are not permitted.")
+                if body.revision not in (None, farm.revisions[account, body.project]):
+                    raise Refusal(ErrorCode.PROJECT_CHANGED, "Send the files again.")
+                farm.snapshots[body.id] = dict(farm.manifests[account, body.project])
                 farm.specs[body.id] = body
                 jobs = [make_job(body, n) for n in range(len(body.jobs))]
                 farm.submissions[body.id] = (

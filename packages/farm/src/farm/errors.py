@@ -84,6 +84,12 @@ class ConflictError(FarmError):
     code = ErrorCode.CONFLICT
 
 
+class ProjectChangedError(FarmError):
+    """A submission was to have the files of a revision that its project no longer has."""
+
+    code = ErrorCode.PROJECT_CHANGED
+
+
 class ClaimLostError(FarmError):
     """The claim has ended or was given away."""
 

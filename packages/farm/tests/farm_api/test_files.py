@@ -190,7 +190,7 @@ def test_no_path_is_a_file_and_a_folder(
     answer = ann.put("/v1/projects/demo/files", json=body)
     found = {each["path"] for each in ann.get("/v1/projects/demo/files").json()["files"]}
     if told is None:
-        assert answer.status_code == 204
+        assert answer.status_code == 200
         assert found == {"demo/other", *there, *new}
         return
     assert answer.status_code == 400
@@ -267,7 +267,7 @@ def test_a_project_that_changes_all_the_time_is_looked_at_a_few_times(
     assert answer.json()["retry"]
     assert looks == projects.MOST_LOOKS
     monkeypatch.setattr(manifests, "two_in_one", look)
-    assert ann.put(address, json={"files": [made | {"path": "demo/wanted"}]}).status_code == 204
+    assert ann.put(address, json={"files": [made | {"path": "demo/wanted"}]}).status_code == 200
     assert len(ann.get(address).json()["files"]) == 2 + looks
 
 
@@ -279,7 +279,7 @@ def test_the_longest_path_is_stored_and_a_longer_one_refused(farm: Farm) -> None
     path = "/".join(["demo", *names])
     path += "/" + "x" * (MAX_PATH_BYTES - len(path) - 1)
     address = "/v1/projects/demo/files"
-    assert ann.put(address, json={"files": [made | {"path": path}]}).status_code == 204
+    assert ann.put(address, json={"files": [made | {"path": path}]}).status_code == 200
     longer = ann.put(address, json={"files": [made | {"path": f"{path}x"}]})
     assert longer.status_code == 400
     assert says(longer.json()["message"], "longer-than-bytes", 2000)

@@ -65,12 +65,52 @@ def test_a_job_renders_the_files_of_its_submission(farm: Farm, ann: httpx.Client
     assert runner.http.get(f"/v1/runner/blobs/{first['demo/old.png']}").status_code == 404
 
 
+def revision(answer: httpx.Response) -> tuple[int, int]:
+    told = answer.raise_for_status().json()
+    return told["revision"], told["changes"]
+
+
+def test_a_submission_can_insist_on_a_revision(farm: Farm, ann: httpx.Client) -> None:
+    scene, wood = (
+        send(ann, "demo/scene.blend", b"BLENDER-v304 later"),
+        send(ann, "demo/wood.png", b"oak"),
+    )
+    last, changes = revision(ann.put(FILES, json={"files": [scene, wood]}))
+    assert changes == 0  # It has these already.
+    pine = send(ann, "demo/wood.png", b"pine")
+    assert revision(ann.put(FILES, json={"files": [pine]})) == (last + 1, 0)
+    stale = spec() | {"revision": last}
+    refused = ann.post("/v1/submissions", json=stale)
+    assert (refused.status_code, refused.json()["code"]) == (409, "project_changed")
+    assert not refused.json()["retry"]
+    assert revision(ann.put(FILES, json={"files": [wood]})) == (last + 2, 1)
+    accepted = spec() | {"revision": last + 2}
+    ann.post("/v1/submissions", json=accepted).raise_for_status()
+    # Each of these counts, but an answer that was lost can still be requested again.
+    assert revision(ann.post(f"{FILES}/remove", json={"paths": ["demo/wood.png"]})) == (last + 3, 1)
+    assert revision(ann.post(f"{FILES}/remove", json={"paths": ["demo/wood.png"]})) == (last + 3, 0)
+    ann.post("/v1/submissions", json=accepted).raise_for_status()
+    assert len(ann.get("/v1/jobs").json()["jobs"]) == 1
+
+
+def test_a_large_update_counts_its_own_changes(
+    ann: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farm.db.manifests.WRITTEN_BYTES", 1)
+    scene = send(ann, "demo/scene.blend", b"BLENDER-v304 later")
+    last, _ = revision(ann.put(FILES, json={"files": [scene]}))
+    copies = [scene | {"path": f"demo/{number}.blend"} for number in range(3)]
+    assert revision(ann.put(FILES, json={"files": copies})) == (last + 3, 3)
+    paths = [str(each["path"]) for each in copies]
+    assert revision(ann.post(f"{FILES}/remove", json={"paths": paths})) == (last + 6, 3)
+
+
 def test_a_file_that_was_removed_makes_room_for_a_folder(farm: Farm, ann: httpx.Client) -> None:
     made = send(ann, "demo/textures", b"one")
     inside = {"files": [made | {"path": "demo/textures/wood.png"}]}
     assert ann.put(FILES, json=inside).status_code == 400
     remove(ann, "demo/textures")
-    assert ann.put(FILES, json=inside).status_code == 204
+    assert ann.put(FILES, json=inside).status_code == 200
 
 
 def test_files_of_others_and_of_no_project_are_not_removed(farm: Farm, ann: httpx.Client) -> None:

@@ -27,6 +27,7 @@ class ErrorCode(StrEnum):
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
+    PROJECT_CHANGED = "project_changed"
     CLAIM_LOST = "claim_lost"
     HASH_MISMATCH = "hash_mismatch"
     TOO_LARGE = "too_large"
@@ -45,6 +46,7 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.FORBIDDEN: 403,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.CONFLICT: 409,
+    ErrorCode.PROJECT_CHANGED: 409,
     ErrorCode.CLAIM_LOST: 410,
     ErrorCode.HASH_MISMATCH: 422,
     ErrorCode.TOO_LARGE: 413,

@@ -68,6 +68,21 @@ class ManifestUpdate(Request):
     files: Annotated[list[FileEntry], FirstFault] = Field(max_length=MAX_BATCH)
 
 
+class ProjectRevision(Answer):
+    """The answer to a `ManifestUpdate` or a `FileRemoval`.
+
+    It tells a sender whether somebody else changes the same project: then ``revision - changes`` is
+    not what its own last request was answered.
+
+    Attributes:
+        revision: how often the project's files have changed, this request included.
+        changes: how many of these changes are this request's.
+    """
+
+    revision: Count
+    changes: Count
+
+
 class FileRemoval(Request):
     """``POST /v1/projects/{name}/files/remove``: the project no longer has these paths."""
 

@@ -141,6 +141,9 @@ class SubmissionSpec(Request):
         output_folder: remote folder of the results, inside the project.
         pending_files: only for `check`: remote paths that will be uploaded before the submission is
             sent, so that they count as present.
+        revision: `farm_protocol.files.ProjectRevision` that the project must still have, so that
+            the submission gets the very files that its sender has put there; else the farm refuses
+            with ``project_changed``. None: whatever the project has at that moment.
     """
 
     id: str = Field(pattern=r"^[0-9a-f]{32}$")
@@ -151,6 +154,7 @@ class SubmissionSpec(Request):
     pending_files: Annotated[list[Annotated[Line, Field(max_length=4097)]], FirstFault] = Field(
         default=[], max_length=MAX_PENDING
     )
+    revision: Count | None = None
 
 
 DEFAULT_PRIORITY = 50

@@ -221,7 +221,8 @@ class FarmCalls:
                     self._http.stream(
                         method,
                         await self._address() + path,
-                        content=None if json is None else json.model_dump_json(),
+                        # An older farm refuses fields that it does not know, even without a value.
+                        content=None if json is None else json.model_dump_json(exclude_none=True),
                         params=list(params) or None,
                         headers=headers,
                         timeout=httpx.Timeout(waits + 60.0, connect=5.0, pool=None),

@@ -25,11 +25,13 @@ from farm_protocol.files import (
     MissingAnswer,
     MissingRequest,
     ProjectList,
+    ProjectRevision,
     ProjectSummary,
     Ticket,
 )
 from farm_protocol.frames import FrameList
 from farm_protocol.jobs import Job, JobLog, Submission, SubmissionCheck, SubmissionSpec
+from farm_protocol.models import Request
 from pydantic import FailFast, TypeAdapter
 
 from envoy.errors import FarmAnswerError
@@ -117,13 +119,23 @@ class FarmClient(FarmCalls):
         page = self._call("GET", files_of(project), FilePage, params=params, most=FILE_PAGE_BYTES)
         return require_progress(await page, after)
 
-    async def remove_files(self, project: str, paths: list[str]) -> None:
-        """Remove files from a project. At most `files.MAX_BATCH`."""
-        await self._send("POST", f"{files_of(project)}/remove", json=FileRemoval(paths=paths))
+    async def remove_files(self, project: str, paths: list[str]) -> ProjectRevision | None:
+        """Remove files from a project. At most `files.MAX_BATCH`. An older farm answers None."""
+        path = f"{files_of(project)}/remove"
+        return await self._revision("POST", path, FileRemoval(paths=paths))
 
-    async def put_manifest(self, project: str, files: list[FileEntry]) -> None:
-        """Add or replace files of a project. At most `files.MAX_BATCH`; blobs sent before."""
-        await self._send("PUT", files_of(project), json=ManifestUpdate(files=files))
+    async def put_manifest(self, project: str, files: list[FileEntry]) -> ProjectRevision | None:
+        """Add or replace files of a project. At most `files.MAX_BATCH`; blobs sent before.
+
+        An older farm answers None.
+        """
+        return await self._revision("PUT", files_of(project), ManifestUpdate(files=files))
+
+    async def _revision(self, method: str, path: str, json: Request) -> ProjectRevision | None:
+        content = await self._send(method, path, json=json)
+        if not content:
+            return None
+        return await understood(TypeAdapter(ProjectRevision), content, path)
 
     async def missing(self, blobs: list[BlobRef]) -> list[Ticket]:
         """Return where to send those of ``blobs`` that the farm does not have yet."""

@@ -18,6 +18,7 @@ from envoy.gather.disk import Disk, TooMuchError
 from envoy.gather.kinds import CACHE, CACHE_FOLDER, is_of_kind
 from envoy.gather.named import absolute, ends, rules_of
 from envoy.gather.policy import Policy
+from envoy.process.local_files import stamp_of_status
 
 MOST_OF_A_SET = 100_000
 _OWN_CACHE = "//blendcache_"
@@ -38,6 +39,7 @@ class FoundFile:
         real: its real path when it was judged; for one that is added anyway, as `local`.
         relative: below `folder`, with slashes.
         size: in bytes; 0 for one that is added anyway.
+        stamp: `envoy.process.local_files.stamp_of` it; "" for one that is added anyway.
         is_added: somebody has added it.
     """
 
@@ -45,6 +47,7 @@ class FoundFile:
     real: str
     relative: str
     size: int = 0
+    stamp: str = ""
     is_added: bool = False
 
     @property
@@ -107,7 +110,7 @@ class Finder:
         self._disk = Disk()
         self._found: dict[tuple[str, str, bool, str], Found] = {}
         self._there: dict[tuple[str, str, bool], Found] = {}
-        self._judged: dict[tuple[str, str], tuple[str, int] | str] = {}
+        self._judged: dict[tuple[str, str], tuple[str, os.stat_result] | str] = {}
 
     def find(self, named: NamedFile, blend: str) -> Found:
         """Return the files that a path in a .blend stands for.
@@ -254,11 +257,11 @@ class Finder:
             judged = self._judged[local, kind] = self._judge(local, kind)
         if isinstance(judged, str):
             return None, judged
-        real, size = judged
-        return FoundFile(local, real, relative, size), ""
+        real, status = judged
+        return FoundFile(local, real, relative, status.st_size, stamp_of_status(status)), ""
 
-    def _judge(self, local: str, kind: str) -> tuple[str, int] | str:
-        """Return the real path and the size of a file that is taken, or why it is not."""
+    def _judge(self, local: str, kind: str) -> tuple[str, os.stat_result] | str:
+        """Return the real path and the status of a file that is taken, or why it is not."""
         status = os.stat(local)
         if not stat.S_ISREG(status.st_mode):
             return "it is not a regular file"
@@ -270,7 +273,7 @@ class Finder:
             return refused
         if not is_of_kind(real, kind):
             return f"it is not a valid {kind} file"
-        return real, status.st_size
+        return real, status
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -264,7 +264,7 @@ class _Look:
             self._remotes[local] = remote
             # Only the judged file: otherwise anyone who can replace the file, or a folder above it,
             # could make Envoy read a private file of the artist.
-            self.found.files.append(UploadFile(remote, file.real, file.size, file.real))
+            self.found.files.append(UploadFile(remote, file.real, file.size, file.real, file.stamp))
             if local in outside:
                 self.outside.append(local)
         self._unsent = {

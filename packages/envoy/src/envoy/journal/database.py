@@ -128,6 +128,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE entries ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE downloads ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
     ),
+    (
+        "ALTER TABLE upload_files ADD COLUMN stamp TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE entries ADD COLUMN revision INTEGER",
+    ),
 )
 """Each tuple takes the file from one version (``PRAGMA user_version``) to the next.
 

@@ -53,12 +53,15 @@ class UploadFile:
         size: in bytes.
         root: local folder that must contain the target of ``local``; ``local`` itself where it must
             not be a link; "" in entries from before this was recorded.
+        stamp: `envoy.process.local_files.stamp_of` it when it was accepted; "" for Envoy's own
+            files, and in entries from before this was recorded.
     """
 
     remote: str
     local: str
     size: int
     root: str = ""
+    stamp: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,8 @@ class Entry:
         created_at: UTC.
         farm: its farm, as `FarmClient.identity`: no other gets its files. "" in entries from before
             this was recorded, which belong to any farm.
+        revision: of the project on the farm, when it had just got the files; None: not known, or
+            the submission takes what the project has.
     """
 
     id: str
@@ -117,6 +122,7 @@ class Entry:
     created_at: datetime
     farm: str = ""
     reason: Reason = Reason.NONE
+    revision: int | None = None
 
     @property
     def status(self) -> StatusMessage:
@@ -130,7 +136,7 @@ class Entry:
 
 _COLUMNS = (
     "id, account, project, name, output_folder, spec, state, message, warnings, bytes_total,"
-    " created_at, farm, reason"
+    " created_at, farm, reason, revision"
 )
 
 
@@ -194,7 +200,7 @@ class Submissions:
         with self._database.transaction(durable=True) as connection:
             connection.execute(
                 f"INSERT INTO entries ({_COLUMNS}, position) VALUES"  # noqa: S608 - constants
-                " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+                " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
                 " (SELECT coalesce(max(position), 0) + 1 FROM entries))",
                 (
                     entry.id,
@@ -210,12 +216,16 @@ class Submissions:
                     entry.created_at.isoformat(),
                     entry.farm,
                     entry.reason,
+                    entry.revision,
                 ),
             )
             connection.executemany(
-                "INSERT INTO upload_files (entry_id, remote, local, size, root)"
-                " VALUES (?, ?, ?, ?, ?)",
-                ((entry.id, file.remote, file.local, file.size, file.root) for file in files),
+                "INSERT INTO upload_files (entry_id, remote, local, size, root, stamp)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    (entry.id, file.remote, file.local, file.size, file.root, file.stamp)
+                    for file in files
+                ),
             )
             connection.executemany(
                 "INSERT INTO upload_folders (entry_id, remote, local) VALUES (?, ?, ?)",
@@ -255,6 +265,29 @@ class Submissions:
             changed = connection.execute(
                 "UPDATE entries SET state = ?, message = ?, reason = ? WHERE id = ? AND state <> ?",
                 (state, valid_text(status.message), status.reason, entry_id, EntryState.STOPPED),
+            )
+            return changed.rowcount > 0
+
+    def sent(self, entry_id: str, revision: int | None, warnings: Iterable[str]) -> bool:
+        """Record that the farm has a submission's files; returns False when it was stopped.
+
+        Parameters:
+            revision: see `Entry`.
+            warnings: added to those that it has already.
+        """
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                "UPDATE entries SET state = ?, message = '', reason = '', revision = ?, warnings ="
+                " (SELECT json_group_array(value) FROM (SELECT value FROM json_each(warnings)"
+                " UNION ALL SELECT value FROM json_each(?)))"
+                " WHERE id = ? AND state <> ?",
+                (
+                    EntryState.SUBMITTING,
+                    revision,
+                    json.dumps([valid_text(each) for each in warnings]),
+                    entry_id,
+                    EntryState.STOPPED,
+                ),
             )
             return changed.rowcount > 0
 
@@ -315,11 +348,13 @@ class Submissions:
     def files(self, entry_id: str) -> list[UploadFile]:
         """Return the files of an entry, by remote path."""
         rows = self._database.read(
-            "SELECT remote, local, size, root FROM upload_files WHERE entry_id = ? ORDER BY remote",
+            "SELECT remote, local, size, root, stamp FROM upload_files WHERE entry_id = ?"
+            " ORDER BY remote",
             (entry_id,),
         )
         return [
-            UploadFile(str(r), str(path), int(str(size)), str(root)) for r, path, size, root in rows
+            UploadFile(str(remote), str(local), int(str(size)), str(root), str(stamp))
+            for remote, local, size, root, stamp in rows
         ]
 
     def awaited_paths(self, project: str, account: str, farm: str) -> set[str]:

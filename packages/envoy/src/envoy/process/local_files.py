@@ -78,6 +78,23 @@ async def file_parts(
         raise unreadable(path, error) from error
 
 
+def stamp_of(size: int, mtime_ns: int, ctime_ns: int, inode: str) -> str:
+    """Return a text that differs once a file has been written again, or replaced.
+
+    Parameters: of ``os.stat``.
+    """
+    if os.name == "nt":
+        # The change time is the creation time, and a folder's listing has no inodes.
+        return f"{size} {mtime_ns}"
+    # Programs can set a file's modification time, but not its change time.
+    return f"{size} {mtime_ns} {ctime_ns} {inode}"
+
+
+def stamp_of_status(status: os.stat_result) -> str:
+    """Return the `stamp_of` a file."""
+    return stamp_of(status.st_size, status.st_mtime_ns, status.st_ctime_ns, str(status.st_ino))
+
+
 class _Reader:
     """A descriptor that one thread may still be reading when another closes it."""
 

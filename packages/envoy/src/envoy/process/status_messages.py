@@ -28,6 +28,7 @@ class Reason(StrEnum):
     - FARM_STARTING: the embedded farm is being started.
     - FARM_UNREACHABLE: the farm does not answer.
     - FARM_TROUBLE: the farm answers with another temporary error.
+    - PROJECT_CHANGED: another Envoy changes files of the same project.
     - STORAGE, DISK: the account's quota, or the farm's disk, is full.
     - SIGN_IN, OTHER_ACCOUNT: nobody is signed in, or another account is.
     - OTHER_FARM: they belong to another farm.
@@ -54,6 +55,7 @@ class Reason(StrEnum):
     FARM_STARTING = "farm_starting"
     FARM_UNREACHABLE = "farm_unreachable"
     FARM_TROUBLE = "farm_trouble"
+    PROJECT_CHANGED = "project_changed"
     STORAGE = "storage"
     DISK = "disk"
     SIGN_IN = "sign_in"

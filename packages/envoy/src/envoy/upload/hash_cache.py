@@ -10,7 +10,7 @@ from farm_protocol.hashing import hash_open
 
 from envoy.journal import Journal, UploadFile
 from envoy.journal.hashes import HashRecord
-from envoy.process.local_files import open_local, unreadable
+from envoy.process.local_files import open_local, stamp_of, unreadable
 
 SETTLED_SECONDS = 2.0
 """A file written this recently may change again without a new time stamp (FAT has a resolution of
@@ -26,6 +26,7 @@ class Hashed:
         root: the folder that must contain it; see `envoy.process.local_files.open_local`.
         size: in bytes.
         mtime_ns: since the epoch.
+        stamp: `envoy.process.local_files.stamp_of` it.
     """
 
     remote: str
@@ -34,6 +35,7 @@ class Hashed:
     hash: str
     size: int
     mtime_ns: int
+    stamp: str
 
 
 class HashCache:
@@ -59,9 +61,7 @@ class HashCache:
             record, worth_keeping = _hash_one(path, file.root, known.get(file.local), moved)
             if worth_keeping:
                 fresh.append(record)
-            result.append(
-                Hashed(file.remote, path, file.root, record.hash, record.size, record.mtime_ns)
-            )
+            result.append(_hashed(file.remote, path, file.root, record))
         if fresh:
             self._journal.hashes.store(fresh)
         return result
@@ -70,9 +70,12 @@ class HashCache:
 def hash_again(hashed: Hashed, moved: Callable[[str], None]) -> Hashed:
     """Return the file as it is now, read again; blocking. Raises LocalFileError."""
     record, _ = _hash_one(hashed.local, hashed.root, None, moved)
-    return Hashed(
-        hashed.remote, hashed.local, hashed.root, record.hash, record.size, record.mtime_ns
-    )
+    return _hashed(hashed.remote, hashed.local, hashed.root, record)
+
+
+def _hashed(remote: str, local: Path, root: str, record: HashRecord) -> Hashed:
+    stamp = stamp_of(record.size, record.mtime_ns, record.ctime_ns, record.inode)
+    return Hashed(remote, local, root, record.hash, record.size, record.mtime_ns, stamp)
 
 
 def _hash_one(

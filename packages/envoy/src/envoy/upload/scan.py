@@ -24,6 +24,7 @@ from farm_protocol.real_paths import real_path
 
 from envoy.errors import InvalidRequestError
 from envoy.journal import UploadFile, UploadFolder
+from envoy.process.local_files import stamp_of_status
 from envoy.upload.skipped import Skipped
 
 MOST_ERRORS = 20
@@ -84,6 +85,7 @@ class _Found:
     local: str
     size: int
     root: str
+    stamp: str
 
 
 class _NotTakenError(Exception):
@@ -154,7 +156,7 @@ def _scan_group(
         try:
             for file in look.at(remote_root, root, name):
                 remote = canonical(f"{remote_root}/{file.relative}")
-                yield UploadFile(remote, file.local, file.size, file.root)
+                yield UploadFile(remote, file.local, file.size, file.root, file.stamp)
         except _NotTakenError as error:
             if group.named is None or name in group.named:
                 refuse("files", str(error))
@@ -199,7 +201,7 @@ class _Look:
         real, status = self._behind(path)
         home = self._home(path, real)
         if stat.S_ISREG(status.st_mode):
-            yield _Found(relative, path, status.st_size, home)
+            yield _found(relative, path, status, home)
         elif stat.S_ISDIR(status.st_mode):
             start = f"{relative}/" if relative else ""
             self.take_whole(remote_root, root, relative)
@@ -230,7 +232,7 @@ class _Look:
                 self.skipped.add(str(error))
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield _Found(start + entry.name, entry.path, status.st_size, home)
+                yield _found(start + entry.name, entry.path, status, home)
             elif stat.S_ISDIR(status.st_mode):
                 below.append((entry.name, real))
             else:
@@ -300,6 +302,10 @@ class _Look:
             f"{path} leads to {real}, which is outside the project, so it is not uploaded. Add"
             f" its folder as well: add_files('{os.path.dirname(real)}', ...)."
         )
+
+
+def _found(relative: str, local: str, status: os.stat_result, root: str) -> _Found:
+    return _Found(relative, local, status.st_size, root, stamp_of_status(status))
 
 
 def _roots(folders: Sequence[str]) -> list[str]:

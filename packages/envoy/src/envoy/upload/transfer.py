@@ -6,13 +6,14 @@ remembered between attempts: the farm says what it has, so an interrupted upload
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 from farm_protocol.backoff import BackOff
 from farm_protocol.errors import ErrorCode
-from farm_protocol.files import BlobRef, FileEntry, Ticket
+from farm_protocol.files import BlobRef, FileEntry, ProjectRevision, Ticket
 
 from envoy.errors import FarmAnswerError, FileChangedError
 from envoy.farm.client import FarmClient
@@ -45,6 +46,29 @@ MOST_CHANGES = 5
 """A file that changes this often during its upload fails."""
 
 
+@dataclass(slots=True)
+class Sent:
+    """What came of sending an entry's files.
+
+    Attributes:
+        revision: of the project; None: an older farm does not say.
+        is_alone: nobody else has changed the project meanwhile, as far as the farm says.
+        changed: local paths of files that are no longer as they were when they were accepted.
+    """
+
+    revision: int | None = None
+    is_alone: bool = True
+    changed: list[str] = field(default_factory=list)
+
+    def note(self, answer: ProjectRevision | None) -> None:
+        """Note the answer to a change of the project."""
+        if answer is None:
+            return
+        if self.revision is not None and self.revision != answer.revision - answer.changes:
+            self.is_alone = False
+        self.revision = answer.revision
+
+
 class Transfer:
     """Sends files. One instance serves all entries, so that its limits hold for all together.
 
@@ -59,15 +83,38 @@ class Transfer:
         self._hashing = Slots(HASH_THREADS, LONG_SECONDS)
         self._sending = Slots(PARALLEL)
 
-    async def remove_gone(
+    async def send(
         self,
         project: str,
         files: Sequence[UploadFile],
         folders: Sequence[UploadFolder],
         patience: Patience,
+        progress: Progress,
+    ) -> Sent:
+        """Return when the farm has all files and the project's manifest names them.
+
+        Parameters:
+            folders: those of which the project keeps nothing else.
+
+        Raises:
+            LocalFileError: names a file that is gone, cannot be read or keeps changing.
+            FarmAnswerError: the farm refused for good.
+        """
+        sent = Sent()
+        # First: a former file may be a folder now.
+        await self._remove_gone(project, files, folders, patience, sent)
+        await self._send(project, files, patience, progress, sent)
+        return sent
+
+    async def _remove_gone(
+        self,
+        project: str,
+        files: Sequence[UploadFile],
+        folders: Sequence[UploadFolder],
+        patience: Patience,
+        sent: Sent,
     ) -> None:
-        """Remove from the project what folders that are sent as a whole no longer contain."""
-        sent = {file.remote for file in files}
+        wanted = {file.remote for file in files}
         seen = 0
         for folder in topmost(folders):
             more, after = True, ""
@@ -78,21 +125,21 @@ class Transfer:
                 if seen > MOST_LISTED:
                     log.warning("the farm's list of files in %s never ends", folder)
                     return
-                unsent = [file.path for file in there.files if file.path not in sent]
+                unsent = [file.path for file in there.files if file.path not in wanted]
                 paths = await in_thread(gone, folders, unsent)
                 if paths:
-                    await patience(partial(self._farm.remove_files, project, paths))
+                    sent.note(await patience(partial(self._farm.remove_files, project, paths)))
                 more, after = there.more, there.files[-1].path if there.files else ""
 
-    async def send(
-        self, project: str, files: Sequence[UploadFile], patience: Patience, progress: Progress
+    async def _send(
+        self,
+        project: str,
+        files: Sequence[UploadFile],
+        patience: Patience,
+        progress: Progress,
+        sent: Sent,
     ) -> None:
-        """Return when the farm has all files and the project's manifest names them.
-
-        Raises:
-            LocalFileError: names a file that is gone, cannot be read or keeps changing.
-            FarmAnswerError: the farm refused for good.
-        """
+        stamps = {file.remote: file.stamp for file in files}
         ahead: asyncio.Task[list[Hashed]] | None = None
         try:
             for batch in _batches(files):
@@ -101,10 +148,10 @@ class Transfer:
                 hashing.add_done_callback(lambda task: task.cancelled() or task.exception())
                 if ahead:
                     previous, ahead = await ahead, hashing
-                    await self._send_batch(project, previous, patience, progress)
+                    await self._send_batch(project, previous, stamps, patience, progress, sent)
                 ahead = hashing
             if ahead:
-                await self._send_batch(project, await ahead, patience, progress)
+                await self._send_batch(project, await ahead, stamps, patience, progress, sent)
         finally:
             if ahead:
                 ahead.cancel()
@@ -119,7 +166,13 @@ class Transfer:
         return [hashed for done in await asyncio.gather(*parts) for hashed in done]
 
     async def _send_batch(
-        self, project: str, batch: list[Hashed], patience: Patience, progress: Progress
+        self,
+        project: str,
+        batch: list[Hashed],
+        stamps: Mapping[str, str],
+        patience: Patience,
+        progress: Progress,
+        sent: Sent,
     ) -> None:
         current = {hashed.remote: hashed for hashed in batch}
         changes: dict[str, int] = {}
@@ -155,7 +208,10 @@ class Transfer:
             FileEntry(path=h.remote, hash=h.hash, size=h.size, mtime_ns=h.mtime_ns)
             for h in current.values()
         ]
-        await patience(lambda: self._farm.put_manifest(project, entries))
+        sent.note(await patience(lambda: self._farm.put_manifest(project, entries)))
+        sent.changed += [
+            str(h.local) for h in current.values() if stamps[h.remote] not in ("", h.stamp)
+        ]
 
     async def _put(
         self, hashed: Hashed, ticket: Ticket, patience: Patience, progress: Progress

@@ -5,10 +5,13 @@ upload relies on the files of the upload before it. Projects do not wait for eac
 """
 
 import asyncio
+import itertools
 import logging
 import sqlite3
 from collections import deque
+from dataclasses import replace
 
+from farm_protocol.errors import ErrorCode
 from farm_protocol.jobs import SubmissionSpec
 from pydantic import ValidationError
 
@@ -20,11 +23,16 @@ from envoy.journal import Entry, EntryState, Journal
 from envoy.journal.database import cannot_write, may_pass
 from envoy.process.status_messages import NO_MESSAGE, Reason, StatusMessage, reason_of
 from envoy.process.threads import in_thread
-from envoy.process.waiting import WaitingRoom, pause_seconds
+from envoy.process.waiting import WaitingRoom, farm_pause_seconds, pause_seconds
 from envoy.upload.progress import Progress
-from envoy.upload.transfer import Transfer
+from envoy.upload.transfer import Sent, Transfer
 
 log = logging.getLogger(__name__)
+
+MOST_ATTEMPTS = 20
+"""To have the project to itself, before a submission takes it as it is: some four minutes."""
+MOST_NAMED = 20
+"""Changed files that the warnings name; the others are counted."""
 
 
 class Uploader:
@@ -149,30 +157,98 @@ class Uploader:
             self._progress.pop(entry.id, None)
 
     async def _bring(self, entry: Entry) -> None:
+        """Send an entry's files, and submit it as soon as the project has exactly these.
+
+        Another Envoy of the account may send other files of the same names at the same time. Each
+        submission is to have its own, so whoever finds the project changed sends them again; the
+        farm has their bytes by then.
+        """
         submissions = self._journal.submissions
         patience = Patience(self._farm, self._waiting, f"upload {entry.id}", entry.account)
-        if entry.state is EntryState.UPLOADING:
-            files = await in_thread(submissions.files, entry.id)
-            folders = await in_thread(submissions.folders, entry.id)
-            self._progress[entry.id] = progress = Progress(files)
-            # First: a former file may be a folder now.
-            await self._transfer.remove_gone(entry.project, files, folders, patience)
-            await self._transfer.send(entry.project, files, patience, progress)
-            if not entry.spec:
-                await in_thread(submissions.finish, entry, EntryState.UPLOADED)
+        for attempt in itertools.count(1):
+            if entry.state is EntryState.UPLOADING:
+                sent = await self._send(entry, patience)
+                if not entry.spec:
+                    await in_thread(submissions.finish, entry, EntryState.UPLOADED)
+                    return
+                is_last = attempt >= MOST_ATTEMPTS
+                if not sent.is_alone and not is_last:
+                    await self._pause(entry, attempt)
+                    continue
+                warnings = _warnings(sent)
+                if is_last:
+                    sent.revision = None
+                    warnings.append(
+                        f"Another Envoy kept changing files of the project '{entry.project}'"
+                        " during this submission, so the frames may show some of its files."
+                        " Submit again when it has finished."
+                    )
+                if not await in_thread(submissions.sent, entry.id, sent.revision, warnings):
+                    return
+                entry = replace(entry, state=EntryState.SUBMITTING, revision=sent.revision)
+            if await self._submit(entry, patience):
                 return
-            if not await in_thread(submissions.set_state, entry.id, EntryState.SUBMITTING):
+            if not await in_thread(submissions.set_state, entry.id, EntryState.UPLOADING):
                 return
+            entry = replace(entry, state=EntryState.UPLOADING)
+            await self._pause(entry, attempt)
+
+    async def _send(self, entry: Entry, patience: Patience) -> Sent:
+        files = await in_thread(self._journal.submissions.files, entry.id)
+        folders = await in_thread(self._journal.submissions.folders, entry.id)
+        self._progress[entry.id] = progress = Progress(files)
+        return await self._transfer.send(entry.project, files, folders, patience, progress)
+
+    async def _submit(self, entry: Entry, patience: Patience) -> bool:
+        """Submit an entry whose files are sent; returns False when they must be sent again."""
+        submissions = self._journal.submissions
         try:
             spec = SubmissionSpec.model_validate_json(entry.spec)
         except ValidationError:
             message = "What Envoy remembers of this submission is damaged. Submit it again."
             damaged = StatusMessage(message, Reason.DAMAGED)
             await in_thread(submissions.set_state, entry.id, EntryState.FAILED, damaged)
-            return
-        submission = await patience(lambda: self._farm.submit(spec))
+            return True
+        spec = spec.model_copy(update={"revision": entry.revision})
+        try:
+            submission = await patience(lambda: self._farm.submit(spec))
+        except FarmAnswerError as error:
+            if error.body.code != ErrorCode.PROJECT_CHANGED:
+                raise
+            return False
         jobs = submission.jobs[: len(spec.jobs)]
         await in_thread(submissions.finish, entry, EntryState.SUBMITTED, jobs)
+        return True
+
+    async def _pause(self, entry: Entry, attempt: int) -> None:
+        """Leave another Envoy time, with a random part: it may be waiting for this one."""
+        who = f"project {entry.id}"
+        status = StatusMessage(
+            f"Another Envoy is changing files of the project '{entry.project}'. Those of this"
+            " submission are then checked again.",
+            Reason.PROJECT_CHANGED,
+        )
+        self._waiting.tell(who, status)
+        try:
+            await self._waiting.pause(farm_pause_seconds(attempt))
+        finally:
+            self._waiting.clear(who)
+
+
+def _warnings(sent: Sent) -> list[str]:
+    """Return what to say about files that were saved again since they were submitted."""
+    named, others = sent.changed[:MOST_NAMED], len(sent.changed) - MOST_NAMED
+    found = [
+        f"{path} has changed since it was submitted, and before it was uploaded. The frames show"
+        " the newer version."
+        for path in named
+    ]
+    if others > 0:
+        found.append(
+            f"{others} more files have changed since they were submitted. The frames show the"
+            " newer versions."
+        )
+    return found
 
 
 def _waits_for(farm: str) -> StatusMessage:

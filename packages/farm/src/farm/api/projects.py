@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated
 
-from farm_protocol.files import FileEntry, FileRemoval, Manifest, ManifestUpdate, ProjectList
+from farm_protocol.files import (
+    FileEntry,
+    FileRemoval,
+    Manifest,
+    ManifestUpdate,
+    ProjectList,
+    ProjectRevision,
+)
 from farm_protocol.paths import UnsafePathError, check_segment, folders_of, project_of
 from farm_protocol.text import Line
 from fastapi import APIRouter, Response
@@ -103,8 +110,10 @@ async def _whole(context: Context, account_id: str, name: str) -> AsyncIterator[
     yield "]}" if before == "," else before + "]}"
 
 
-@router.put("/projects/{name}/files", status_code=204)
-def put_files(context: InContext, account: Account, name: Name, update: ManifestUpdate) -> None:
+@router.put("/projects/{name}/files")
+def put_files(
+    context: InContext, account: Account, name: Name, update: ManifestUpdate
+) -> ProjectRevision:
     """Add or replace files of a project, creating it if necessary.
 
     Mistakes are reported before anything is written. The files are then written in portions: if
@@ -124,6 +133,7 @@ def put_files(context: InContext, account: Account, name: Name, update: Manifest
     except UnsafePathError as error:
         raise InvalidRequestError({"files": [str(error)]}) from None
     # Requests for one project are serialised, so that none does work that another makes obsolete.
+    changes = 0
     with context.one_project.of((account.id, name)):
         for _ in range(MOST_LOOKS):
             # What takes time is looked for before the turn to write, which others wait for.
@@ -131,28 +141,44 @@ def put_files(context: InContext, account: Account, name: Name, update: Manifest
                 looked = _look(connection, account.id, name, update, last, folders)
                 news = [path for path, file in last.items() if looked.is_news(file)]
                 _require_room(context, connection, account, looked.growth(name, news))
-            if _write(context, account, name, looked, [last[path] for path in news]):
-                return
+            written = _write(context, account, name, looked, [last[path] for path in news])
+            changes += written.changes
+            if written.is_whole:
+                return ProjectRevision(revision=written.revision, changes=changes)
     raise UnavailableError(f"The files of '{name}' keep changing. Try again later.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What was written of some files.
+
+    Attributes:
+        revision: the project's.
+        changes: how many changes of it these are.
+        is_whole: all are written: nobody else has changed the project since it was looked at.
+    """
+
+    revision: int
+    changes: int
+    is_whole: bool
 
 
 def _write(
     context: Context, account: AccountRow, name: str, looked: "_Looked", news: Iterable[FileEntry]
-) -> bool:
-    """Write down files, a portion at a time. Raises QuotaExceededError, StorageFullError.
-
-    Returns whether all are: nobody else has changed the project since it was looked at.
-    """
+) -> _Written:
+    """Write down files, a portion at a time. Raises QuotaExceededError, StorageFullError."""
     by_path = {file.path: file for file in news}
+    revision = changes = 0
     # Without any, the project is still made, or has changed now.
     for portion in list(manifests.in_turns(by_path)) or [[]]:
         with context.database.write(account.id) as connection:
             if projects.find(connection, account.id, name) != looked.project:
-                return False
-            _add(context, connection, account, name, looked, [by_path[path] for path in portion])
-            project = projects.find(connection, account.id, name)
+                return _Written(revision, changes, is_whole=False)
+            files_of_portion = [by_path[path] for path in portion]
+            project = _add(context, connection, account, name, looked, files_of_portion)
+        revision, changes = project.revision, changes + bool(portion)
         looked = replace(looked, project=project)
-    return True
+    return _Written(revision, changes, is_whole=True)
 
 
 def _add(
@@ -162,8 +188,11 @@ def _add(
     name: str,
     looked: "_Looked",
     changed: Sequence[FileEntry],
-) -> None:
-    """Write down files that are news. Raises QuotaExceededError, StorageFullError."""
+) -> projects.ProjectRow:
+    """Write down files that are news, and return the project as it is then.
+
+    Raises QuotaExceededError, StorageFullError.
+    """
     project = projects.ensure(connection, account.id, name, datetime.now(UTC))
     paths = [file.path for file in changed]
     grows = looked.growth(name, paths)
@@ -172,6 +201,7 @@ def _add(
         files.add_stored(connection, account.id, grows)
     manifests.drop(connection, project, looked.old(paths))
     manifests.add(connection, account.id, project, changed)
+    return projects.revise(connection, project) if changed else project
 
 
 def _require_room(
@@ -187,29 +217,42 @@ def _require_room(
         context.room.check(account.id, grows, transfer.quota_of(connection, now))
 
 
-@router.post("/projects/{name}/files/remove", status_code=204)
-def remove_files(context: InContext, account: Account, name: Name, removal: FileRemoval) -> None:
+@router.post("/projects/{name}/files/remove")
+def remove_files(
+    context: InContext, account: Account, name: Name, removal: FileRemoval
+) -> ProjectRevision:
     """Take files out of a project; those that it does not have are no error.
 
     Submissions that were made before still have them. A portion goes at a time.
     """
+    revision = changes = 0
     with context.one_project.of((account.id, name)):
         for portion in manifests.in_turns(dict.fromkeys(removal.paths)):
             with context.database.write(account.id) as connection:
-                _remove(connection, account.id, name, portion)
+                before = projects.find(connection, account.id, name)
+                if before is None:
+                    break
+                after = _remove(connection, account.id, name, before, portion)
+            revision, changes = after.revision, changes + after.revision - before.revision
+    return ProjectRevision(revision=revision, changes=changes)
 
 
-def _remove(connection: Connection, account_id: str, name: str, paths: Collection[str]) -> None:
-    project = projects.find(connection, account_id, name)
-    if project is None:
-        return
+def _remove(
+    connection: Connection,
+    account_id: str,
+    name: str,
+    project: projects.ProjectRow,
+    paths: Collection[str],
+) -> projects.ProjectRow:
+    """Take files out of a project, and return it as it is then."""
     old = manifests.lines(connection, project.id, paths)
     if not old:
-        return
+        return project
     project = projects.ensure(connection, account_id, name, datetime.now(UTC))
     freed = manifests.size_of(old) - manifests.size_of(manifests.kept(project, old))
     files.add_stored(connection, account_id, -freed)
     manifests.drop(connection, project, old)
+    return projects.revise(connection, project)
 
 
 @dataclass(frozen=True, slots=True)

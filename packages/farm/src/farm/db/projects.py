@@ -7,6 +7,7 @@ from uuid import uuid4
 from farm_protocol.files import ProjectSummary
 from sqlalchemy import Connection, func, insert, select, update
 
+from farm.db.engine.rows import values_of
 from farm.db.tables import manifest_entries, projects
 
 
@@ -16,11 +17,13 @@ class ProjectRow:
 
     Attributes:
         snapshots: how many were taken of its files.
+        revision: how often its files have changed.
     """
 
     id: str
     updated_at: datetime
     snapshots: int
+    revision: int
 
     @property
     def next_snapshot(self) -> int:
@@ -31,11 +34,11 @@ class ProjectRow:
 def find(connection: Connection, account_id: str, name: str) -> ProjectRow | None:
     """Return an account's project; None when there is none."""
     row = connection.execute(
-        select(projects.c.id, projects.c.updated_at, projects.c.snapshots).where(
-            projects.c.account_id == account_id, projects.c.name == name
-        )
+        select(
+            projects.c.id, projects.c.updated_at, projects.c.snapshots, projects.c.revision
+        ).where(projects.c.account_id == account_id, projects.c.name == name)
     ).one_or_none()
-    return None if row is None else ProjectRow(*row)
+    return None if row is None else ProjectRow(**row._mapping)
 
 
 def ensure(connection: Connection, account_id: str, name: str, now: datetime) -> ProjectRow:
@@ -44,13 +47,18 @@ def ensure(connection: Connection, account_id: str, name: str, now: datetime) ->
     if row is not None:
         connection.execute(update(projects).where(projects.c.id == row.id).values(updated_at=now))
         return replace(row, updated_at=now)
-    row = ProjectRow(uuid4().hex, now, 0)
-    connection.execute(
-        insert(projects).values(
-            id=row.id, account_id=account_id, name=name, updated_at=now, snapshots=0
-        )
-    )
+    row = ProjectRow(id=uuid4().hex, updated_at=now, snapshots=0, revision=0)
+    connection.execute(insert(projects).values(account_id=account_id, name=name, **values_of(row)))
     return row
+
+
+def revise(connection: Connection, project: ProjectRow) -> ProjectRow:
+    """Note that a project's files change; returns it as it is then."""
+    revised = replace(project, revision=project.revision + 1)
+    connection.execute(
+        update(projects).where(projects.c.id == project.id).values(revision=revised.revision)
+    )
+    return revised
 
 
 def take_snapshot(connection: Connection, project: ProjectRow) -> int:

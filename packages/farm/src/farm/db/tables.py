@@ -134,6 +134,7 @@ projects = Table(
     text_column("name", 255),
     Column("updated_at", Utc, nullable=False),
     Column("snapshots", BigInteger, nullable=False, comment="how many were taken"),
+    Column("revision", BigInteger, nullable=False, comment="how often its files have changed"),
     UniqueConstraint("account_id", "name"),
 )
 

@@ -25,7 +25,7 @@ from farm.db import jobs as job_table
 from farm.db.accounts import AccountRow
 from farm.db.engine.rows import values_of
 from farm.db.new_jobs import NewJob, NewJobs, NewSubmission
-from farm.errors import ConflictError
+from farm.errors import ConflictError, ProjectChangedError
 from farm.jobs.dependencies import Node, review
 from farm.jobs.frames import with_test_frames
 from farm.jobs.pricing import to_micros
@@ -105,6 +105,7 @@ def create(
     Raises:
         InsufficientCreditsError: the balance is not positive any more.
         ConflictError: the id is another user's.
+        ProjectChangedError: the project no longer has the revision that it must have.
     """
     if prepared.is_stored or _is_stored(connection, account, spec):
         return
@@ -112,6 +113,11 @@ def create(
     take(connection, prepared.size)
     now = datetime.now(UTC)
     project = projects.ensure(connection, account.id, spec.project, now)
+    if spec.revision is not None and spec.revision != project.revision:
+        raise ProjectChangedError(
+            f"The files of the project '{spec.project}' have changed since they were sent for this"
+            " submission. Send them again, then submit."
+        )
     new_jobs.insert_submission(
         connection,
         NewSubmission(
