@@ -149,7 +149,7 @@ def check_auth(body: Any) -> None:
 
 
 def check_upload(body: Any) -> None:
-    assert {"upload"} <= set(body) <= {"upload", "skipped_files"}
+    assert {"upload"} <= set(body) <= {"upload", "skipped_files", "gather_files"}
     assert body["upload"]
     assert all(isinstance(message, str) for message in body.get("skipped_files", []))
     check_groups(body["upload"])

@@ -187,6 +187,17 @@ def test_a_project_says_whether_files_that_scenes_name_are_gathered(
     assert decided["gather_files"] is False
 
 
+def test_an_upload_says_only_what_the_project_decides(
+    envoy: StandIn, client: EnvoyClient, project: Project
+) -> None:
+    client.upload_project_files(project)
+    project.gather_files = False
+    client.upload_project_files(project)
+    silent, decided = envoy.sent("POST", "/upload")
+    assert "gather_files" not in silent
+    assert decided["gather_files"] is False
+
+
 def test_skipping_the_upload_does_not_look_at_files(
     envoy: StandIn, client: EnvoyClient, project: Project, folder: Path
 ) -> None:

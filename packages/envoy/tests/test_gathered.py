@@ -15,7 +15,7 @@ from envoy.gather import gatherer
 from envoy.gather.tracer import Tracer
 from envoy_gathering import scene_body, sent, submit
 from envoy_start import Start
-from envoy_studio import Studio
+from envoy_studio import Studio, until
 from farm_protocol.path_maps import path_map_of, short_hash
 from messages import saying, says
 
@@ -49,6 +49,46 @@ async def test_all_that_a_scene_names_goes_with_it(studio: Studio, artist: Path)
     (check,) = studio.farm.checks
     assert set(check.pending_files) == sent(studio).keys()
     assert any(says(each, "sent-from-outside") for each in answer["warnings"])
+
+
+async def uploaded(studio: Studio, artist: Path, **changes: Any) -> list[str]:
+    """Upload what a submission of two scenes would send, and return the warnings about it."""
+    groups = scene_body(studio, artist, "scene.blend")["project_files"]
+    groups["files"] = ["scene.blend", "reserved.blend"]
+    answer = await studio.http.post("/upload", json={"upload": [groups], **changes})
+    assert answer.status_code == 200, answer.text
+
+    async def done() -> dict[str, Any] | None:
+        status: dict[str, Any] = (await studio.http.get("/project-status/demo")).json()
+        return status if status["State"] == "Completed" else None
+
+    warnings: list[str] = (await until(done))["Warnings"]
+    return warnings
+
+
+async def test_an_upload_sends_what_a_submission_would(studio: Studio, artist: Path) -> None:
+    await submit(studio, artist, "scene.blend")
+    await submit(studio, artist, "reserved.blend")
+    expected = sent(studio)
+    studio.farm.manifests.clear()
+    warnings = await uploaded(studio, artist)
+    assert sent(studio) == expected
+    assert any(says(each, "sent-from-outside") for each in warnings)
+    # A submission without upload finds it all.
+    studio.farm.faults = []
+    entry = await studio.submit(skip_upload=True)
+    await studio.until_state(entry, "submitted")
+    assert path_map_of("demo/scene.blend") in studio.farm.snapshots[entry]
+
+
+async def test_an_upload_can_do_without(
+    studio: Studio, artist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await uploaded(studio, artist, gather_files=False)
+    assert not any("_gathered" in path for path in sent(studio))
+    monkeypatch.setattr("envoy.submissions.projects.MOST_SCENES", 1)
+    warnings = await uploaded(studio, artist)
+    assert any(says(each, "first-scenes-only", 1, 2) for each in warnings)
 
 
 @pytest.mark.parametrize(

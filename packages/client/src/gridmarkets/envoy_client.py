@@ -199,6 +199,8 @@ class EnvoyClient(object):
             raise errors.InvalidRequestError(message, errors={"files": [message]})
         self._sign_in()
         body = {"upload": groups}
+        if project.gather_files is not None:
+            body["gather_files"] = bool(project.gather_files)
         if project.skipped_files:
             body["skipped_files"] = project.skipped_files
         return to_text(_field(self._post(["upload"], body), "ID", None))

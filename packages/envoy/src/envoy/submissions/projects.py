@@ -22,6 +22,9 @@ from envoy.upload.own_results import without_own_results
 from envoy.upload.scan import Group, Scanned, scan
 from envoy.upload.worker import Uploader
 
+MOST_SCENES = 50
+"""Scenes of an upload whose files are looked for: it does not say which ones will be rendered."""
+
 
 class Projects:
     """Accepts uploads and submissions."""
@@ -57,13 +60,29 @@ class Projects:
             raise InvalidRequestError.of("upload[0].remoteRoot", str(error)) from error
         found = await self._scan(body.upload, project, "upload")
         found.skipped.extend(body.skipped_files)
+        # A later submission without upload may render any of them, and has only what is sent now.
+        scenes = [file.remote for file in found.files if file.remote.endswith(".blend")]
+        gathered = await in_thread(
+            self._gatherer.gather,
+            scenes[:MOST_SCENES],
+            found.files,
+            project,
+            _root_of(project, body.upload),
+            body.gather_files,
+        )
+        if len(scenes) > MOST_SCENES:
+            found.skipped.add(
+                f"Envoy looked for the files that the first {MOST_SCENES} scenes name, of"
+                f" {len(scenes)}. Submit the others with their files."
+            )
+        found = replace(found, files=[*found.files, *gathered.files])
         entry = new_entry(
             uuid4().hex,
             account,
             project,
             found.files,
             farm=self._farm.identity,
-            warnings=found.skipped.messages,
+            warnings=dict.fromkeys([*found.skipped.messages, *gathered.messages]),
         )
         await self._accept(entry, found)
         return project
@@ -138,6 +157,12 @@ class Projects:
         add = self._journal.submissions.add
         await in_thread(add, entry, found.files, watches, found.folders)
         self._uploader.add(entry)
+
+
+def _root_of(project: str, groups: Sequence[FileGroup]) -> str:
+    """Return the local folder whose files lie at the top of a project; "" if there is none."""
+    roots = (each.local_root for each in groups if each.remote_root.strip("/") == project)
+    return next(roots, "")
 
 
 def _group(group: FileGroup) -> Group:

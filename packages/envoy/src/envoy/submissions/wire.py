@@ -82,10 +82,11 @@ class AuthBody(_Body):
 
 
 class UploadBody(_Body):
-    """``POST /upload``. ``skipped_files``: see `SubmitBody`."""
+    """``POST /upload``. ``skipped_files``, ``gather_files``: see `SubmitBody`."""
 
     upload: Groups
     skipped_files: Messages = []
+    gather_files: bool | None = None
 
 
 class ProjectParams(_Body):
