@@ -162,6 +162,61 @@ async def test_other_bytes_of_the_same_size_and_time_are_sent(
     assert len(read) == 2
 
 
+def made_at_once(studio: Studio, **contents: bytes) -> None:
+    """Write a scene into each of several folders: all of one size and of the same times."""
+    yesterday = time.time_ns() - 24 * 3600 * 10**9
+    while True:
+        paths = [studio.write(f"{name}/scene.blend", data) for name, data in contents.items()]
+        for path in paths:
+            os.utime(path, ns=(yesterday, yesterday))
+        # The clock of file systems counts in steps; the files were changed within one.
+        if len({path.stat().st_ctime_ns for path in paths}) == 1:
+            return
+
+
+@pytest.mark.skipif(os.name != "posix", reason="does not tell when a file was changed")
+async def test_another_file_of_the_same_size_and_times_is_sent(
+    studio: Studio, read: list[int]
+) -> None:
+    made_at_once(studio, shot=b"first", other=b"other")
+    studio.write("scene.blend")
+    files = ["scene.blend", "shot/scene.blend"]
+    await studio.until_state(await studio.submit(files), "submitted")
+    # As when another disk is mounted there.
+    (studio.project / "shot").rename(studio.project / "aside")
+    (studio.project / "other").rename(studio.project / "shot")
+    await studio.until_state(await studio.submit(files), "submitted")
+    sent = studio.farm.manifests[EMAIL, "demo"]["demo/shot/scene.blend"].hash
+    assert sent == blake3(b"other").hexdigest()
+    assert len(read) == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="does not tell when a file was changed")
+@pytest.mark.parametrize(
+    ("settles_in", "age"),
+    [
+        # Of a tool that sets fixed times: it was changed just now, whatever it says.
+        (3600.0, 24 * 3600),
+        # Of a machine whose clock is ahead: it may be written again at that very time.
+        (-1.0, -24 * 3600),
+    ],
+)
+async def test_a_file_has_settled_when_all_of_its_times_are_past(
+    studio: Studio,
+    read: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    settles_in: float,
+    age: int,
+) -> None:
+    monkeypatch.setattr("envoy.upload.hash_cache.SETTLED_SECONDS", settles_in)
+    path = studio.write("scene.blend")
+    then = time.time_ns() - age * 10**9
+    os.utime(path, ns=(then, then))
+    for _ in range(2):
+        await studio.until_state(await studio.submit(), "submitted")
+    assert len(read) == 2
+
+
 async def test_whoever_is_in_doubt_has_all_files_read_again(start: Start, read: list[int]) -> None:
     studio = await start()
     await studio.sign_in()

@@ -13,6 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from blenders import Blender
+from farm.accounts.attempts import Attempts
 from farm.accounts.users import create
 from farm.api import runner
 from farm.api.app import create_app
@@ -277,6 +278,8 @@ def farm(
         catalogue=catalogue,
         work=work,
         changes=changes,
+        # Pauses after wrong passwords do not end: on a busy machine they would, unseen.
+        attempts=Attempts(lambda: 0.0),
         expect_work=scheduler.expect_work,
         assets=AssetChecks(
             database,

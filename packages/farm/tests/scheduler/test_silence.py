@@ -1,6 +1,8 @@
 """Runners that live keep their claims, whatever the farm and the clock do; others are noticed."""
 
+import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 
@@ -17,7 +19,7 @@ from farm_protocol.runner import (
     RunnerCommand,
 )
 from messages import saying
-from scheduler.world import Place, Process, World
+from scheduler.world import Crash, Place, Process, World
 
 NOTICED_SECONDS = 15
 BUDGET_SECONDS = 5
@@ -111,6 +113,38 @@ def test_who_hangs_before_its_first_claim_is_noticed(world: World) -> None:
     assert world.claim(launched(world)) is not None
     with world.database.read() as connection:
         assert job_rows.row(connection, job).message == ""
+
+
+@pytest.fixture
+def unrecorded(world: World) -> str:
+    """Return the reference of a runner whose farm died before it could write that down."""
+    world.submit(0, [{"id": "a", "frames": 3, "instances": 1}])
+    for commit in itertools.count(1):
+        world.database.fuse = commit
+        with suppress(Crash):
+            world.scheduler.tick()
+        world.crash()
+        if world.engine.processes:
+            return launched(world)
+    raise AssertionError
+
+
+def test_who_was_launched_by_a_farm_that_died_meanwhile_may_still_come(
+    world: World, unrecorded: str
+) -> None:
+    until = world.now + timedelta(seconds=1.5 * CLAIM_TIMEOUT_SECONDS)
+    world.run(lambda: world.now >= until)
+    assert world.claim(unrecorded) is not None
+    assert world.engine.launched == 1
+
+
+def test_who_died_with_the_farm_that_launched_it_is_noticed(world: World, unrecorded: str) -> None:
+    world.engine.stop(unrecorded)
+    since = world.now
+    world.run(lambda: world.engine.launched == 2)
+    waited = (world.now - since).total_seconds()
+    assert waited <= 2 * CLAIM_TIMEOUT_SECONDS + NOTICED_SECONDS
+    assert world.claim(launched(world)) is not None
 
 
 def test_who_gets_ready_for_long_and_says_so_is_left_alone(world: World) -> None:
