@@ -66,7 +66,7 @@ class Farmhouse:
     def down(self) -> None:
         """Stop everything."""
         self._envoy.terminate()
-        self._envoy.wait(30)
+        self._envoy.wait(60)
 
     def envoy_process(self) -> psutil.Process:
         """Return Envoy's process."""

@@ -102,7 +102,7 @@ class Studio:
     def up(self) -> None:
         """Start Envoy, after the end of one that was stopped; wait until its farm answers too."""
         if self.envoy is not None:
-            self.envoy.wait(30)
+            self.envoy.wait()
         envoy = str(Path(sys.executable).with_name("envoy"))
         command = [*self.prefix, envoy, "up", "--port", str(self.port)]
         with (self.folder / "envoy.log").open("ab") as log:
@@ -125,7 +125,8 @@ class Studio:
         """Stop Envoy as Ctrl-C does; everything must end with it."""
         if self.envoy is not None and self.envoy.poll() is None:
             self.envoy.send_signal(signal.SIGINT)
-            assert self.envoy.wait(30) == 0
+            # One that does not get to its end gives up by itself, and says so.
+            assert self.envoy.wait() == 0
 
     def kill_envoy(self) -> None:
         """kill -9."""

@@ -63,7 +63,7 @@ def test_envoy_serves_although_it_cannot_say_so(tmp_path: Path, place: str) -> N
     up = ["envoy", "up", "--port", "0", "--data-dir", str(data), "--farm", "http://127.0.0.1:9"]
     process = subprocess.Popen(redirected(up, place), stderr=subprocess.PIPE, text=True)
     port = place_of(data / "envoy.json", process)
-    health = httpx.get(f"http://127.0.0.1:{port}/envoy/health", timeout=30, trust_env=False)
+    health = httpx.get(f"http://127.0.0.1:{port}/envoy/health", timeout=60, trust_env=False)
     assert health.json()["service"] == "envoy"
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
@@ -76,7 +76,7 @@ def test_the_farm_serves_although_it_cannot_say_so(tmp_path: Path) -> None:
     serve = ["farm", "serve", "--port", "0", "--data-dir", str(data)]
     process = subprocess.Popen(redirected(serve, ">/dev/full 2>/dev/full"))
     url = place_of(data / "farm.json", process)
-    assert httpx.get(f"{url}/v1/health", timeout=30, trust_env=False).status_code == 200
+    assert httpx.get(f"{url}/v1/health", timeout=60, trust_env=False).status_code == 200
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
 

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -80,10 +79,8 @@ def test_endless_informational_answers_end_a_call(
 
 def test_slow_ones_end_with_the_time_for_an_answer(talk: Callable[..., str]) -> None:
     http = EnvoyClient(url=talk(b"HTTP/1.1 100 \r\n\r\n", 0.1)).http_client
-    begin = time.monotonic()
     with pytest.raises(APIError, check=saying("envoy-did-not-answer-within")):
         http.request("POST", "/auth", {}, timeout=1)
-    assert time.monotonic() - begin < 10
 
 
 def test_a_few_are_passed_over(talk: Callable[..., str]) -> None:

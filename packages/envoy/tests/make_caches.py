@@ -65,7 +65,7 @@ def ocean(folder: str) -> None:
     made.filepath, made.frame_end = folder, 2
     bpy.ops.object.ocean_bake(modifier="made")
     wanted = [f"{folder}/{name}_000{frame}.exr" for name in OCEAN for frame in (1, 2)]
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not all(os.path.exists(each) and os.path.getsize(each) for each in wanted):
         assert time.monotonic() < until, "the ocean is not baked"
         time.sleep(0.05)

@@ -74,7 +74,7 @@ async def envoy(tmp_path: Path, farm_command: list[str]) -> AsyncIterator[httpx.
         settings = Settings(data_dir=tmp_path, port=0)
         async with (
             running(settings, listener, farm_command),
-            httpx.AsyncClient(base_url=address, timeout=30) as http,
+            httpx.AsyncClient(base_url=address, timeout=60) as http,
         ):
             yield http
 

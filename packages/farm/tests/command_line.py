@@ -39,7 +39,7 @@ def ended(process: "subprocess.Popen[Any]", number: int = signal.SIGTERM) -> int
     """End a farm that runs as a process, and close its pipes; return its exit code."""
     with process:
         process.send_signal(number)
-        return process.wait(30)
+        return process.wait(60)
 
 
 def read(folder: Path, *arguments: str) -> Any:

@@ -43,7 +43,7 @@ class Machine:
 
     @asynccontextmanager
     async def studio(self) -> AsyncIterator[Studio]:
-        async with httpx.AsyncClient(base_url=self.url, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=self.url, timeout=60) as http:
             yield Studio(self.root, self.farm, http)
 
 

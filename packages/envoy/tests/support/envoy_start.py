@@ -27,7 +27,7 @@ class Start:
         await self._stack.enter_async_context(running(chosen, listener))
         address = f"http://127.0.0.1:{port}"
         http = await self._stack.enter_async_context(
-            httpx.AsyncClient(base_url=address, timeout=30)
+            httpx.AsyncClient(base_url=address, timeout=60)
         )
         return Studio(self._root, self._farm, http)
 

@@ -95,7 +95,7 @@ def place(tmp_path: Path, on_database: str | None) -> Iterator[Place]:
     assert process.stdout is not None
     url = json.loads(process.stdout.readline())["url"]
     client = httpx.Client(
-        base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=40, trust_env=False
+        base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60, trust_env=False
     )
     hasher = new_hasher()
     hasher.update(b"BLENDER")

@@ -156,7 +156,7 @@ class House:
                 address = json.loads((self.folder / "farm.json").read_text())["url"]
                 headers = {"Authorization": f"Bearer {key}"}
                 return httpx.request(
-                    method, address + path, headers=headers, timeout=40, trust_env=False, **values
+                    method, address + path, headers=headers, timeout=60, trust_env=False, **values
                 )
             except (httpx.TransportError, OSError, ValueError):
                 if once:

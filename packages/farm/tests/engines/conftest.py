@@ -33,7 +33,7 @@ class _Knocker(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.tokens.append(self.headers["Authorization"].removeprefix("Bearer "))
         self.server.knocked.release()
-        self.server.open.wait(30)
+        self.server.open.wait(60)
         self.send_response(401)
         self.send_header("Content-Length", "0")
         self.end_headers()

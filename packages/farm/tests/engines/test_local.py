@@ -57,7 +57,7 @@ def house(tmp_path: Path, fake_farm: FakeFarm) -> House:
 
 def test_a_runner_from_launch_to_end(house: House, fake_farm: FakeFarm) -> None:
     reference = house.launch("secret-token")
-    assert fake_farm.knocked.acquire(timeout=30)
+    assert fake_farm.knocked.acquire(timeout=60)
     assert fake_farm.tokens == ["secret-token"]
     process = psutil.Process(int(reference.split(":")[0]))
     assert house.alive(reference, "1:0.0", "999999:1.0") == {reference}
@@ -71,18 +71,18 @@ def test_a_runner_from_launch_to_end(house: House, fake_farm: FakeFarm) -> None:
     assert "secret-token" not in " ".join(process.cmdline())
     assert "secret-token" not in str(process.environ())
     fake_farm.open.set()
-    assert house.ended.acquire(timeout=30)
+    assert house.ended.acquire(timeout=60)
     assert house.alive(reference) == set()
 
 
 def test_stop_ends_a_runner_and_forgives_unknown_ones(house: House, fake_farm: FakeFarm) -> None:
     reference = house.launch("t")
-    assert fake_farm.knocked.acquire(timeout=30)
+    assert fake_farm.knocked.acquire(timeout=60)
     house.engine.stop(reference)
     house.engine.stop(reference)
     house.engine.stop("1:0.0")
     fake_farm.open.set()
-    assert house.ended.acquire(timeout=30)
+    assert house.ended.acquire(timeout=60)
     assert house.alive(reference) == set()
 
 
@@ -91,13 +91,13 @@ def test_a_step_of_the_clock_loses_no_runner(
     house: House, fake_farm: FakeFarm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = house.launch("t")
-    assert fake_farm.knocked.acquire(timeout=30)
+    assert fake_farm.knocked.acquire(timeout=60)
     # The kernel tells of an earlier or later boot whenever the clock is set.
     moved = psutil.boot_time() + 3600
     monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: moved)
     assert house.alive(reference) == {reference}
     house.engine.stop(reference)
-    assert house.ended.acquire(timeout=30)
+    assert house.ended.acquire(timeout=60)
     assert house.alive(reference) == set()
 
 
@@ -110,13 +110,13 @@ def test_a_spare_runner_is_used_and_let_go(
     house.engine.prepare()
     assert set(psutil.Process().children()) - others == {spare}
     assert house.launch("t").split(":")[0] == str(spare.pid)
-    assert fake_farm.knocked.acquire(timeout=30)
+    assert fake_farm.knocked.acquire(timeout=60)
     fake_farm.open.set()
-    assert house.ended.acquire(timeout=30)
+    assert house.ended.acquire(timeout=60)
     monkeypatch.setattr(local, "SPARE_SECONDS", 0.1)
     house.engine.prepare()
     (spare,) = set(psutil.Process().children()) - others
-    assert spare.wait(30) in (0, None)
+    assert spare.wait(60) in (0, None)
     house.engine.prepare()
     house.engine.close()
     assert set(psutil.Process().children()) <= others

@@ -135,7 +135,7 @@ class RecordingEngine:
 
     def wait_for(self, count: int) -> LaunchRequest:
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.launched) >= count, 10)
+            assert self.changed.wait_for(lambda: len(self.launched) >= count, 60)
             return self.launched[count - 1]
 
 
@@ -182,7 +182,7 @@ class Farm:
 
     def routes(self) -> list[tuple[str, str]]:
         """Return method and path of everything that the API answers."""
-        paths = httpx.get(f"{self.url}/openapi.json", timeout=40).json()["paths"]
+        paths = httpx.get(f"{self.url}/openapi.json", timeout=60).json()["paths"]
         found = {(method.upper(), path) for path, methods in paths.items() for method in methods}
         return sorted(found | runner_routes())
 
@@ -205,7 +205,7 @@ class Farm:
             httpx.Client(
                 base_url=self.url,
                 headers=headers,
-                timeout=40,
+                timeout=60,
                 limits=limits,
                 # No certificates are wanted, and loading them takes longer than most tests.
                 verify=False,

@@ -205,7 +205,7 @@ def test_a_list_that_nobody_asks_for_is_let_go_of(monkeypatch: pytest.MonkeyPatc
     gone = [threading.Event(), threading.Event()]
     for key, each in zip("ab", gone, strict=True):
         weakref.finalize(lists.of(key, lambda: [[]]), each.set)
-    assert all(each.wait(30) for each in gone)
+    assert all(each.wait(60) for each in gone)
 
 
 def test_lists_that_are_kept_have_a_size(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -194,7 +194,7 @@ def test_runners_routes_take_no_users_key_and_no_other_runners_token(
 
 
 def test_the_description_tells_nothing_of_the_farms_data(farm: Farm) -> None:
-    before = httpx.get(f"{farm.url}/openapi.json", timeout=40)
+    before = httpx.get(f"{farm.url}/openapi.json", timeout=60)
     assert before.status_code == 200
     assert before.headers["content-type"] == "application/json"
     ann = farm.user("ann@example.com")

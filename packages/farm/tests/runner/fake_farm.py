@@ -82,7 +82,7 @@ class FakeFarm:
     def is_down(self) -> bool:
         return self._server is None
 
-    def wait(self, condition: Callable[[], object], timeout: float = 40.0) -> None:
+    def wait(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
         with self.changed:
             assert self.changed.wait_for(condition, timeout), self.log
 

@@ -24,7 +24,7 @@ for number in range(600):
     counts = []
 
     def line_slowly(self: Rendering, line: str) -> None:
-        taken.wait(30)
+        taken.wait(60)
         counts.append(len(line))
 
     def printed() -> str:

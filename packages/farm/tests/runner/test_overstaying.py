@@ -1,6 +1,5 @@
 """Renderers that work on after the last frame of their claim, which costs nothing any more."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -24,8 +23,6 @@ GOES_ON = """
 while True:
     print("computing", flush=True)
     time.sleep(0.1)
-    if time.monotonic() - BEGIN > 60:
-        os._exit(0)
 """
 AT_WORK_AGAIN = """
 tell(event="frame_started", frame=1)
@@ -38,9 +35,7 @@ def test_a_renderer_that_goes_on_after_its_last_frame_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str
 ) -> None:
     monkeypatch.setattr(run, "_ENDING_SECONDS", 1.0)
-    begin = time.monotonic()
     farm = attack(tmp_path, DELIVERED + says + GOES_ON, "off", None)
-    assert time.monotonic() - begin < 50
     assert list(farm.frames) == [1]
     # Nothing is missing.
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
@@ -50,9 +45,7 @@ def test_a_renderer_that_goes_on_after_its_last_frame_is_ended(
 def test_a_renderer_that_says_it_is_at_such_a_frame_is_between_frames(
     tmp_path: Path, frame: int
 ) -> None:
-    begin = time.monotonic()
     says = f'tell(event="frame_started", frame={frame})\n'
     farm = attack(tmp_path, DELIVERED + says + GOES_ON, "off", None, yields="delivered")
-    assert time.monotonic() - begin < 50
     assert list(farm.frames) == [1]
     assert (end(farm).outcome, end(farm).frame) == (Outcome.STOPPED, None)

@@ -46,7 +46,7 @@ def test_a_large_result_is_not_hashed_to_its_end(tmp_path: Path) -> None:
         finally:
             stopping.set()
             runner.give_up_soon()
-            working.join(30)
+            working.join(60)
             assert not working.is_alive()
             runner.close()
 
