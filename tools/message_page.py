@@ -137,6 +137,7 @@ _ROOMS = (
     ("envoy/src/envoy/submissions/", ("error", "")),
     ("envoy/src/envoy/upload/scan.py", ("error", "")),
     ("envoy/src/", ("status", "")),
+    ("farm/src/farm/runner/claim/open_job.py", ("start", "")),
     ("farm/src/farm/runner/", ("task", "")),
     ("farm/src/farm/renderers/", ("task", "")),
     ("farm/src/farm/confine/", ("task", "")),

@@ -20,7 +20,8 @@ MADE_WHILE_RUNNING = {
     "client/src/gridmarkets/watch_file.py": "the user's own: it is only compiled",
     "farm/src/farm/api/bodies.py": "of our routes: what stands between two slashes",
     "farm/src/farm/products/_drive.py": "of the templates, which are looked at below",
-    "farm/src/farm/products/_reading.py": "of the templates, which are looked at below",
+    "farm/src/farm/products/_companion.py": "of the templates, which are looked at below",
+    "farm/src/farm/products/_faults.py": "of a product's file, to tell why it cannot be compiled",
     "farm/src/farm/products/_parameters.py": "of the templates, which are looked at below",
     "farm/src/farm/products/blender/scripts/farm_caches.py": "an escaped name, then four digits or"
     " more and constants",

@@ -180,7 +180,7 @@ PLANTED = {
     "Only the runner's farm client speaks HTTP": [
         ("farm.runner.claim.run", "httpx"),
     ],
-    "Only a claim's session speaks OpenJD": [
+    "Only a claim's session and what makes its job speak OpenJD": [
         ("farm.runner.claim.run", "openjd.sessions"),
         ("farm.api.users", "openjd.model"),
     ],

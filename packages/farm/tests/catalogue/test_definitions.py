@@ -131,10 +131,10 @@ machines:
             [saying("key-stands-twice", "slots")],
         ),
         ("products: {nuk: {versions: ['15.1v3']}}", ["products.nuk.name"]),
-        ("products: {nuke: {version: ['1']}}", ["products.nuke.version:"]),
+        ("products: {nuke: {version: ['1']}}", ["products.nuke.version'"]),
         (
             "products: {maya: {versions: [2025]}}",
-            ["products.maya.versions.0", saying("write-versions-quotes")],
+            ["products.maya.versions.0", saying("must-be-of-type")],
         ),
         (
             "products: {maya: {plugins: {mtoa: {works_with: {all: ['2023..']}}}}}",
@@ -142,7 +142,7 @@ machines:
         ),
         (
             "products: {nuke: {licence_servers: ['4101@licences']}}",
-            ["products.nuke.licence_servers.0", "pattern"],
+            ["products.nuke.licence_servers.0", saying("cannot-write", "4101@licences")],
         ),
         (
             "products: {nuke: {licence_servers: ['licences:70000']}}",
@@ -150,9 +150,20 @@ machines:
         ),
         (
             "machines: {local-cpu: {limits: {memory_gb: 0}}}",
-            ["machines.local-cpu.limits.memory_gb", "greater than 0"],
+            ["machines.local-cpu.limits.memory_gb", saying("must-be-larger", "0.0")],
         ),
-        ("machines: {local-cpu: {slots: 0}}", ["machines.local-cpu.slots", "greater than"]),
+        ("machines: {local-cpu: {slots: 0}}", ["machines.local-cpu.slots", saying("must-more", 1)]),
+        ("machines: {local-cpu: {slots: '2'}}", ["machines.local-cpu.slots"]),
+        ("machines: {local-cpu: {gpu: 'yes'}}", ["machines.local-cpu.gpu"]),
+        ("machines: {1: {gpu: true}}", [saying("key-not-text-write-quotes", 1)]),
+        (
+            "products: {nuke: {operations: {draw: nuke_draw}}}",
+            ["products.nuke.operations.draw", "nuke_draw"],
+        ),
+        (
+            "products: {hou: {plugins: {hton: {provided_by: nuk}}}}",
+            ["products.hou.plugins.hton.provided_by", "'nuk'"],
+        ),
         ("machines: {local-cpu: {credits_per_hour: -1}}", ["machines.local-cpu.credits_per_hour"]),
     ],
 )

@@ -152,90 +152,6 @@ def test_it_may_take_the_place_of_a_built_in_one(tmp_path: Path) -> None:
 
 
 NO_NEEDS: dict[str, object] = {"licences": False, "folders": []}
-CHECK_BOX = {"control": "CHECK_BOX"}
-
-WRONG = [
-    # file, field -> value (None: without it), what the error names
-    ("render.farm.yaml", {"single_rnage": True}, "single_rnage"),
-    ("render.farm.yaml", {"single_range": True}, "whole"),
-    ("render.farm.yaml", {"failures": None}, "failures"),
-    ("render.farm.yaml", {"frames": "frame"}, saying("no-parameter", "frames", "frame")),
-    ("render.farm.yaml", {"needs": {"brush": "paint"}}, "paint"),
-    ("render.farm.yaml", {"aliases": {"output_format": {"JPG": "JPEG"}}}, "aliases.output_format"),
-    ("render.farm.yaml", {"patterns": {"brush": {"pattern": "(", "message": "x"}}}, "patterns"),
-    ("render.farm.yaml", {"other_program": "paint"}, "paint.farm.yaml"),
-    ("render.farm.yaml", {"other_program": "render"}, "other_program"),
-    ("render.farm.yaml", {"like": "paint"}, "paint.farm.yaml"),
-    ("render.farm.yaml", {"scene_module": "sketches"}, "sketches.py"),
-    ("render.farm.yaml", {"objects": {"Ink": {"brush": "brush"}}}, "Ink"),
-    ("render.farm.yaml", {"drive.command": ["{Scene}"]}, "{Scene}"),
-    ("render.farm.yaml", {"drive.command": [{"when": "paint", "use": []}]}, "paint"),
-    ("render.farm.yaml", {"drive.writes": ["frame{nummer}.png"]}, "{nummer}"),
-    ("render.farm.yaml", {"drive.writes": ["frame{number:d}.png"]}, "drive.writes"),
-    ("render.farm.yaml", {"drive.command": ["{first"]}, "{first"),
-    ("render.farm.yaml", {"refuses": {"names": ["paint"], "because": "is dry"}}, "paint"),
-    (
-        "render.yaml",
-        {"parameterDefinitions": [{"name": "brush", "type": "INT"}] * 2},
-        "brush",
-    ),
-    ("render.farm.yaml", {"drive.lines": {"started": "Drawing"}}, "(?P<frame>"),
-    ("render.farm.yaml", {"outputs.extensions": {"PNG": "png", "EXR": "exr"}}, "EXR"),
-    ("render.farm.yaml", {"timeouts.frame": {"seconds": -1, "parameter": "brush"}}, "seconds"),
-    (
-        "render.farm.yaml",
-        {"failures.hopeless": [{"marker": "no (?P<file>.*)", "message": "No {path}."}]},
-        "{path}",
-    ),
-    ("render.yaml", {"parameterDefinitions": [{"type": "INT"}]}, "parameterDefinitions.0.name"),
-    ("render.yaml", {"dsecription": "Draws."}, "dsecription"),
-    ("render.yaml", {"specificationVersion": "jobtemplate-1999-01"}, "specificationVersion"),
-    ("render.yaml", {"steps": []}, "steps"),
-    *(
-        ("render.yaml", {"parameterDefinitions": [{"name": "brush", **each}]}, named)
-        for each, named in (
-            ({"type": "INT", "mniValue": 1}, "mniValue"),
-            ({"type": "STRING", "dfeault": ""}, "dfeault"),
-            ({"type": "STRING", "userInterface": {"cnotrol": "CHECK_BOX"}}, "cnotrol"),
-            ({"type": "STRING", "default": "yes", "userInterface": CHECK_BOX}, "check box"),
-            ({"type": "BOOL"}, "type"),
-            ({"type": "INT", "default": "abc"}, "parameterDefinitions.0"),
-            ({"type": "INT", "default": -5, "minValue": 0}, "parameterDefinitions.0"),
-            ({"type": "INT", "minValue": 9, "maxValue": 3}, "parameterDefinitions.0"),
-            ({"type": "STRING", "default": "TGA", "allowedValues": ["PNG"]}, "Definitions.0"),
-        )
-    ),
-    ("program.yaml", {"nmaes": ["sketch"]}, "nmaes"),
-    ("program.yaml", {"series": "("}, "series"),
-    ("program.yaml", {"version": [{"ask": ["--version"]}]}, "version"),
-]
-
-
-@pytest.mark.parametrize(("file", "change", "named"), WRONG)
-def test_what_is_wrong_is_named_with_its_file(
-    tmp_path: Path, file: str, change: dict[str, object], named: str | saying
-) -> None:
-    shutil.copytree(HERE / "sketch", tmp_path / "sketch")
-    path = tmp_path / "sketch" / file
-    content = yaml.safe_load(path.read_text())
-    for field, value in change.items():
-        *above, last = field.split(".")
-        part = content
-        for each in above:
-            part = part[each]
-        if value is None:
-            del part[last]
-        else:
-            part[last] = value
-    path.write_text(yaml.safe_dump(content))
-
-    library = Library([tmp_path])
-    with pytest.raises(ProductError) as error:
-        _ = library.programs if file == "program.yaml" else library.template("sketch_render")
-
-    message = str(error.value)
-    assert str(tmp_path / "sketch") in message
-    assert says(message, named) if isinstance(named, saying) else named in message
 
 
 @pytest.mark.parametrize(
@@ -265,8 +181,12 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "more", "where"),
     [
-        ("program.yaml", {"plugins": {"inkk": []}}, "program.yaml"),
-        ("render.farm.yaml", {"needs_plugin": {"brush": {"oil": "inkk"}}}, "render.farm.yaml"),
+        ("program.yaml", {"plugins": {"inkk": [{"at": {"any": ["/opt/ink"]}}]}}, "program.yaml"),
+        (
+            "render.farm.yaml",
+            {"needs_plugin": {"output_format": {"PNG": "inkk"}}},
+            "render.farm.yaml",
+        ),
         (
             "render.farm.yaml",
             {"sandbox": {"licences": False, "plugins": {"inkk": NO_NEEDS}}},
@@ -284,7 +204,7 @@ def test_a_plugin_that_it_does_not_offer_is_told_at_the_start(
     with pytest.raises(CatalogueError) as error:
         load_definitions(None, Library([tmp_path]))
 
-    assert says(error.value, "product-has-no-such-plug-in", where, "sketch", "inkk")
+    assert says(error.value, "product-has-no-such-plug-in", tmp_path / "sketch" / where, "inkk")
 
 
 def test_what_comes_with_the_farm_passes_what_is_asked_of_own_products(tmp_path: Path) -> None:

@@ -274,11 +274,12 @@ def test_the_public_surface() -> None:
     import farm.products
 
     assert set(farm.products.__all__) == {
-        "BUILT_IN", "SHARED", "Companion", "FileNames", "ImageSequence", "Library",
-        "OpenJobTemplate", "Parameter", "Platform", "PlugIn", "ProductError", "Program",
-        "SceneError", "SceneFiles", "SceneFormat", "SequenceError", "Symptoms", "Template",
-        "Timeout", "Trace", "Validated", "VersionProbe", "even_runs", "load_scene_module",
-        "load_yaml", "marked", "parse_sequence",
+        "BUILT_IN", "SHARED", "Companion", "FileNames", "ImageSequence",
+        "Library", "Name", "OpenJobTemplate", "Parameter", "Platform", "PlugIn",
+        "ProductError", "Program", "SceneError", "SceneFiles", "SceneFormat", "SequenceError",
+        "Server", "Strict", "Symptoms", "Template", "Text", "Timeout", "Trace", "Validated",
+        "VersionProbe", "VersionText", "as_text", "checked", "even_runs", "faults",
+        "load_scene_module", "load_yaml", "marked", "parse_sequence", "read_model",
     }  # fmt: skip
     with pytest.raises(FrozenInstanceError):
         blender().parameters[0].name = "other"  # type: ignore[misc]

@@ -1,7 +1,6 @@
 """The catalogue's data: each product's ``product.yaml``, overridden by a studio's file."""
 
-import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -10,45 +9,36 @@ from typing import Annotated, Any
 
 import yaml
 from farm_protocol.runner import JobLimits, LicenceServer
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from farm.products import BUILT_IN, Library, ProductError, Template, load_yaml
+from farm.products import (
+    BUILT_IN,
+    Library,
+    Name,
+    ProductError,
+    Server,
+    Strict,
+    Template,
+    Text,
+    VersionText,
+    checked,
+    load_yaml,
+    read_model,
+)
 from farm.renderers import ALL, in_range
+from farm.runner.claim.open_job import check_open_job
 
 _REPLACED = frozenset({"works_with"})
 """Mappings that a studio's file replaces: if merged, our "all" would always remain."""
 
 Price = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
-Version = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\A[^\s:]+\z")]
-
-
-def _checked_server(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    if host.startswith("["):
-        ipaddress.IPv6Address(host.strip("[]"))
-    if not 1 <= int(port) <= 65535:
-        raise ValueError(f"'{text}' has no port from 1 to 65535")
-    return text
-
-
-Server = Annotated[
-    str,
-    Field(pattern=r"\A(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}\z", max_length=260),
-    AfterValidator(_checked_server),
-]
-"""``host:port``; an IPv6 address in brackets."""
-Code = Annotated[str, Field(pattern=r"\A[a-z][a-z0-9_]*\z", max_length=100)]
 
 
 class CatalogueError(Exception):
     """A catalogue file is wrong. ``str()`` names the file, the field and what is wrong."""
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PlugInEntry(_Entry):
+class PlugInEntry(Strict):
     """A plug-in of a product.
 
     Attributes:
@@ -62,8 +52,8 @@ class PlugInEntry(_Entry):
         licence_servers: that the renderers of jobs with it reach, beside the product's.
     """
 
-    name: str
-    versions: list[Version] = []
+    name: Text
+    versions: list[VersionText] = []
     works_with: dict[str, list[str]] = {ALL: [ALL]}
     provided_by: str | None = None
     needs_gpu: bool = False
@@ -75,7 +65,7 @@ class PlugInEntry(_Entry):
         for text in (*value, *(each for ranges in value.values() for each in ranges)):
             first, dots, last = text.partition("..")
             if text != ALL and (not first or (dots and not last)):
-                raise ValueError(f"'{text}' is not a range. Write 'all', '2025' or '2023..2025'.")
+                raise ValueError(f"'{text}' is not a range. Write 'all', '2025' or '2023..2025'")
         return value
 
     def fits(self, version: str, product_version: str) -> bool:
@@ -91,7 +81,7 @@ class PlugInEntry(_Entry):
         ]
 
 
-class ProductEntry(_Entry):
+class ProductEntry(Strict):
     """A product.
 
     Attributes:
@@ -103,15 +93,15 @@ class ProductEntry(_Entry):
         licence_servers: that its renderers reach from their sandbox, beside nothing else.
     """
 
-    name: str
-    operations: dict[str, str]
-    versions: list[Version] = []
-    plugins: dict[Code, PlugInEntry] = {}
+    name: Text
+    operations: Annotated[dict[Name, str], Field(min_length=1)]
+    versions: list[VersionText] = []
+    plugins: dict[Name, PlugInEntry] = {}
     credits_per_hour: dict[str, Price] = {}
     licence_servers: list[Server] = []
 
 
-class LimitsEntry(_Entry):
+class LimitsEntry(Strict):
     """What a renderer may use of a machine; None: as its runner derives it from the machine.
 
     Attributes:
@@ -143,7 +133,7 @@ class LimitsEntry(_Entry):
         )
 
 
-class MachineEntry(_Entry):
+class MachineEntry(Strict):
     """A machine type, or changes to one that this farm finds itself. None: as found.
 
     Attributes:
@@ -159,10 +149,10 @@ class MachineEntry(_Entry):
     limits: LimitsEntry | None = None
 
 
-class _File(_Entry):
+class _File(Strict):
     """A whole catalogue file."""
 
-    products: dict[Code, ProductEntry]
+    products: dict[Name, ProductEntry]
     machines: dict[str, MachineEntry] = {}
 
 
@@ -248,56 +238,94 @@ def load_definitions(studio: Path | None, library: Library = BUILT_IN) -> Defini
     """
     try:
         library.verify()
+        for app in library.own:
+            _check_product(app, library)
         ours = {"products": library.entries()}
+        if studio is None:
+            return _definitions("The products' own files", ours, library)
+        over = load_yaml(studio.read_text(encoding="utf-8"))
+        if not isinstance(over, Mapping):
+            raise CatalogueError(
+                f"The catalogue {studio} must be a mapping. Write its entries below 'products:'."
+            )
+        return _definitions(f"The catalogue {studio}", _merged(ours, over), library)
     except ProductError as error:
         raise CatalogueError(str(error)) from error
-    if studio is None:
-        return _checked("The products' own files", ours, library)
-    try:
-        over = load_yaml(studio.read_text(encoding="utf-8"))
     except OSError as error:
         raise CatalogueError(
-            f"The catalogue {studio} cannot be read: {error.strerror or error}."
+            f"The catalogue {studio} cannot be read: {error.strerror or error}. Correct"
+            " FARM_CATALOGUE, or the permissions of the file."
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CatalogueError(f"The catalogue {studio} is not YAML: {error}") from error
-    if not isinstance(over, Mapping):
-        raise CatalogueError(f"The catalogue {studio} must be a mapping, with 'products' in it.")
-    return _checked(f"The catalogue {studio}", _merged(ours, over), library)
+        raise CatalogueError(
+            f"The catalogue {studio} is not YAML: {error}. Correct it there."
+        ) from error
 
 
-def _checked(what: str, content: Mapping[str, Any], library: Library) -> Definitions:
-    try:
-        file = _File.model_validate(content)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        field = ".".join(str(part) for part in fault["loc"])
-        hint = " Write versions in quotes." if fault["type"] == "string_type" else ""
-        raise CatalogueError(f"{what}: {field}: {fault['msg']}.{hint}") from error
-    definitions = Definitions(file.products, file.machines, library)
-    if message := _unknown_plugin(definitions):
-        raise CatalogueError(message)
-    return definitions
+def _definitions(what: str, content: Mapping[str, Any], library: Library) -> Definitions:
+    file = checked(_File, content, what)
+    templates = [f"{app}_{operation}" for app, operation in library.available()]
+    for app, product in file.products.items():
+        where = f"{what}: products.{app}"
+        for operation, name in product.operations.items():
+            _check_known(f"{where}.operations.{operation}", "template", name, templates)
+        for code, plugin in product.plugins.items():
+            if (other := plugin.provided_by) is not None:
+                _check_known(f"{where}.plugins.{code}.provided_by", "product", other, file.products)
+    return Definitions(file.products, file.machines, library)
 
 
-def _unknown_plugin(definitions: Definitions) -> str:
-    """Return a message about a plug-in that a studio's product uses without offering it; or ""."""
-    library = definitions.library
-    for app in library.own:
-        product, found = definitions.products[app], {}
-        if app in library.programs:
-            found["program.yaml"] = set(library.programs[app].plugins)
-        for operation in definitions.operations(app):
-            if template := definitions.template(app, operation):
-                needed = (set(each.values()) for each in template.needs_plugin.values())
-                found[f"{operation}.farm.yaml"] = set(template.plugins).union(*needed)
-        for where, codes in found.items():
-            if unknown := sorted(codes - set(product.plugins)):
-                return (
-                    f"{where} of {app} names the plug-in '{unknown[0]}', which its product.yaml"
-                    " does not have."
-                )
-    return ""
+def _check_known(where: str, what: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise ProductError(
+            f"{where}: There is no {what} '{name}'. Write one of {', '.join(known)}."
+        )
+
+
+def _check_product(app: str, library: Library) -> None:
+    """Compare a studio's product.yaml with its other files, with other products and with OpenJD.
+
+    Raises:
+        ProductError: with the first mistake.
+    """
+    file = library.places[app] / "product.yaml"
+    entry = read_model(ProductEntry, file)
+    templates = {
+        f"{app}_{operation}": library.template(f"{app}_{operation}")
+        for product, operation in library.available()
+        if product == app
+    }
+    for template in templates.values():
+        check_open_job(template)
+    for operation, name in entry.operations.items():
+        _check_known(f"{file}: operations.{operation}", "template", name, templates)
+        if (own := templates[name].operation) != operation:
+            raise ProductError(
+                f"{file}: operations.{operation}: The template '{name}' is of the operation"
+                f" '{own}'. Write '{own}: {name}'."
+            )
+    others = {each.other.name for each in templates.values() if each.other}
+    for name in templates:
+        if name not in {*entry.operations.values(), *others}:
+            raise ProductError(
+                f"{file}: operations: The template '{name}' is never used. Add it, or remove its"
+                " files."
+            )
+    for code, plugin in entry.plugins.items():
+        if (other := plugin.provided_by) is not None:
+            _check_known(f"{file}: plugins.{code}.provided_by", "product", other, library.places)
+    place = library.places[app]
+    found = {place / "program.yaml": set(library.programs[app].plugins)}
+    for template in templates.values():
+        needed = (set(each.values()) for each in template.needs_plugin.values())
+        where = place / f"{template.name.partition('_')[2]}.farm.yaml"
+        found[where] = set(template.plugins).union(*needed)
+    for where, codes in found.items():
+        if unknown := sorted(codes - set(entry.plugins)):
+            raise ProductError(
+                f"{where} names the plug-in '{unknown[0]}', which product.yaml beside it does not"
+                " have. Add it to 'plugins' there, or remove it."
+            )
 
 
 def _merged(ours: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,21 +2,23 @@
 
 `Library` describes such a folder. The lower-case parameters of its OpenJD templates are the
 documented ones. The server validates submissions with them, and the runner passes the same
-templates to an OpenJD session. No OpenJD code is imported here: decoding costs half a second and
-only runners need it.
+templates to an OpenJD session. OpenJD is imported only by what needs it: a runner's claim, and the
+farm's start where a studio has products of its own.
 """
 
 from farm.products._companion import Companion
 from farm.products._definitions import OpenJobTemplate
+from farm.products._faults import faults
 from farm.products._file_names import FileNames
-from farm.products._files import ProductError, load_yaml
+from farm.products._files import ProductError, checked, load_yaml, read_model
 from farm.products._library import BUILT_IN, Library
-from farm.products._parameters import Parameter, Validated
+from farm.products._parameters import Parameter, Validated, as_text
 from farm.products._plugins import PlugIn
 from farm.products._program import Platform, Program, Trace, VersionProbe
 from farm.products._reading import SHARED, load_scene_module
 from farm.products._runs import even_runs
 from farm.products._scenes import SceneError, SceneFiles, SceneFormat
+from farm.products._strict import Name, Server, Strict, Text, VersionText
 from farm.products._template import Symptoms, Template, Timeout
 from farm.products.shared.farm_sequence import (
     ImageSequence,
@@ -32,6 +34,7 @@ __all__ = [
     "FileNames",
     "ImageSequence",
     "Library",
+    "Name",
     "OpenJobTemplate",
     "Parameter",
     "Platform",
@@ -42,15 +45,23 @@ __all__ = [
     "SceneFiles",
     "SceneFormat",
     "SequenceError",
+    "Server",
+    "Strict",
     "Symptoms",
     "Template",
+    "Text",
     "Timeout",
     "Trace",
     "Validated",
     "VersionProbe",
+    "VersionText",
+    "as_text",
+    "checked",
     "even_runs",
+    "faults",
     "load_scene_module",
     "load_yaml",
     "marked",
     "parse_sequence",
+    "read_model",
 ]

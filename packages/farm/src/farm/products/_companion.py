@@ -5,22 +5,25 @@ import string
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    JsonValue,
-    model_validator,
+from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
+
+from farm.products._scenes import SceneFormat
+from farm.products._strict import (
+    Defined,
+    Extension,
+    FileNameOrNone,
+    Filled,
+    Line,
+    Message,
+    Name,
+    SceneExtension,
+    Strict,
+    VariableOrPath,
 )
 
-from farm.products._parameters import ParameterType
-from farm.products._scenes import SceneFormat
-from farm.products._strict import Strict
-
-Name = Annotated[str, Field(pattern=r"\A[a-z][a-z0-9_]*\z", max_length=100)]
-"""The name of a documented parameter, or of an operation."""
-Filled = Annotated[str, Field(pattern=r"\A[A-Z][A-Za-z0-9]*\z", max_length=100)]
-"""The name of a value that the runner, or the scene module, provides."""
-Message = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
+Several = Field(min_length=1)
+"""For a list or mapping that would say nothing if it were empty."""
+_BACK_REFERENCE = re.compile(r"(?<!\\)(\\\\)*\\[1-9]|\(\?P=")
 
 
 class TextRule(Strict):
@@ -44,7 +47,7 @@ class Maximum(Strict):
     """
 
     of: Name
-    is_: dict[str, int] = Field(alias="is")
+    is_: Annotated[dict[str, int], Several] = Field(alias="is")
 
 
 class ParametersWithReason(Strict):
@@ -55,7 +58,7 @@ class ParametersWithReason(Strict):
         because: the reason; it follows a parameter's name in a message.
     """
 
-    names: list[Name]
+    names: Annotated[list[Name], Several]
     because: Message
 
 
@@ -70,7 +73,7 @@ class Outputs(Strict):
 
     prefix: Name
     format: Name
-    extensions: dict[str, str]
+    extensions: Annotated[dict[str, Extension], Several]
 
 
 class LineWithMessage(Strict):
@@ -82,7 +85,7 @@ class LineWithMessage(Strict):
             name.
     """
 
-    marker: re.Pattern[str]
+    marker: Line
     message: Message
 
     @model_validator(mode="after")
@@ -99,8 +102,13 @@ class NoLicence(Strict):
         exit_codes: exit codes with this meaning.
     """
 
-    markers: list[re.Pattern[str]]
-    exit_codes: list[int]
+    markers: list[Line]
+    exit_codes: list[Annotated[int, Field(ge=1, le=2**32 - 1)]]
+
+    @model_validator(mode="after")
+    def _joined(self) -> "NoLicence":
+        _can_be_joined(self.markers)
+        return self
 
 
 class Failures(Strict):
@@ -113,9 +121,14 @@ class Failures(Strict):
         no_licence: see there.
     """
 
-    markers: list[re.Pattern[str]]
+    markers: list[Line]
     hopeless: list[LineWithMessage] = []
     no_licence: NoLicence
+
+    @model_validator(mode="after")
+    def _joined(self) -> "Failures":
+        _can_be_joined(self.markers)
+        return self
 
 
 class Wait(Strict):
@@ -142,8 +155,8 @@ class PlugInNeeds(Strict):
     """
 
     licences: bool
-    folders: tuple[str, ...]
-    program: str = ""
+    folders: tuple[Defined, ...]
+    program: Name | Literal[""] = ""
 
 
 class Sandbox(Strict):
@@ -159,54 +172,77 @@ class Sandbox(Strict):
     """
 
     licences: bool
-    visible: tuple[str, ...] = ()
+    visible: tuple[VariableOrPath, ...] = ()
     trial: tuple[str, ...] = ("--version",)
     python: bool | None = None
-    plugins: dict[str, PlugInNeeds] = {}
+    plugins: dict[Name, PlugInNeeds] = {}
 
 
 class IfSet(Strict):
     """Arguments that are omitted if a parameter in them is not set."""
 
-    optional: tuple[str, ...]
+    optional: Annotated[tuple[str, ...], Several]
 
 
 class IfParameterSet(Strict):
     """Arguments that are omitted if the parameter ``when`` is not set."""
 
     when: Name
-    use: tuple[str, ...]
+    use: Annotated[tuple[str, ...], Several]
+
+
+def _kind_of_argument(value: Any) -> str:
+    """Return which alternative is meant, so that a fault in it is told as one of that."""
+    if not isinstance(value, Mapping):
+        return "text"
+    return "if parameter set" if "when" in value else "if set"
+
+
+Argument = Annotated[
+    Annotated[str, Tag("text")]
+    | Annotated[IfSet, Tag("if set")]
+    | Annotated[IfParameterSet, Tag("if parameter set")],
+    Discriminator(_kind_of_argument),
+]
 
 
 class LinesOfOutput(Strict):
     """Regular expressions for the program's output; see `farm.products._drive.Lines`."""
 
-    started: re.Pattern[str] | None = None
-    written: re.Pattern[str] | None = None
-    writing: re.Pattern[str] | None = None
-    progress: re.Pattern[str] | None = None
+    started: Line | None = None
+    written: Line | None = None
+    writing: Line | None = None
+    progress: Line | None = None
 
     @model_validator(mode="after")
     def _groups(self) -> "LinesOfOutput":
         for name, group in (("started", "frame"), ("progress", "percent")):
             pattern = getattr(self, name)
             if pattern is not None and group not in pattern.groupindex:
-                raise ValueError(f"'{name}' needs a group (?P<{group}>...)")
+                raise ValueError(
+                    f"'{name}' has no group {group}. Enclose that number in (?P<{group}>...)"
+                )
         return self
 
 
 class Driving(Strict):
     """How to run a program that has only a command line; see `farm.products._drive.Drive`."""
 
-    command: list[str | IfSet | IfParameterSet]
+    command: Annotated[list[Argument], Several]
     writes: tuple[str, ...]
     lines: LinesOfOutput
     stems: dict[str, Name] = {}
-    size: tuple[()] | tuple[Name, Name] = ()
-    environment: dict[str, str] = {}
+    size: tuple[Name, ...] = ()
+    environment: dict[Defined, str] = {}
     words: dict[Name, dict[str, str]] = {}
-    setup: str = ""
+    setup: FileNameOrNone = ""
     folders: bool = False
+
+    @model_validator(mode="after")
+    def _width_and_height(self) -> "Driving":
+        if len(self.size) not in (0, 2):
+            raise ValueError("'size' must name two parameters: the width and the height")
+        return self
 
     def texts(self) -> list[str]:
         """Return all texts with ``{names}`` to replace, except those of ``writes``."""
@@ -230,8 +266,8 @@ class Colours(Strict):
         when: parameter -> values with which a job needs them.
     """
 
-    of: str
-    when: dict[Name, tuple[JsonValue, ...]]
+    of: Name
+    when: dict[Name, Annotated[tuple[JsonValue, ...], Several]]
 
 
 class Companion(Strict):
@@ -249,7 +285,7 @@ class Companion(Strict):
             render.
         program: the executable that renders, next to the one that is searched for.
         other_program: operation that renders scenes with other extensions.
-        types: parameter -> its type, for types that OpenJD does not have.
+        types: parameter -> its type, for types that OpenJD does not have; it is a STRING there.
         aliases: parameter -> alias -> value; aliases are compared without regard to case, ``-``,
             ``_``, ``.`` and spaces.
         refused: parameter -> refused value -> message with the reason.
@@ -284,19 +320,19 @@ class Companion(Strict):
     description: str | None = None
     frames: Name
     scene: SceneFormat | None = None
-    scenes: tuple[str, ...] = ()
+    scenes: tuple[SceneExtension, ...] = ()
     input: Literal["scene", "sequence"] = "scene"
-    program: str = ""
+    program: FileNameOrNone = ""
     other_program: Name | Literal[""] = ""
-    types: dict[Name, ParameterType] = {}
-    aliases: dict[Name, dict[str, str]] = {}
-    refused: dict[Name, dict[str, Message]] = {}
+    types: dict[Name, Literal["path", "list", "object", "rate"]] = {}
+    aliases: dict[Name, Annotated[dict[str, str], Several]] = {}
+    refused: dict[Name, Annotated[dict[str, Message], Several]] = {}
     patterns: dict[Name, TextRule] = {}
     least: dict[Name, int | float] = {}
     most: dict[Name, Maximum] = {}
     needs: dict[Name, Name] = {}
-    needs_plugin: dict[Name, dict[str, str]] = {}
-    needs_gpu: dict[Name, tuple[JsonValue, ...]] = {}
+    needs_plugin: dict[Name, dict[str, Name]] = {}
+    needs_gpu: dict[Name, Annotated[tuple[JsonValue, ...], Several]] = {}
     refuses: ParametersWithReason | None = None
     ignores: ParametersWithReason | None = None
     prefixes: list[Name] = []
@@ -317,9 +353,13 @@ class Companion(Strict):
     @model_validator(mode="after")
     def _check_consistency(self) -> "Companion":
         if self.single_range and not self.whole:
-            raise ValueError("'single_range' is only for operations that are 'whole'")
+            raise ValueError("'single_range' is for 'whole' operations only. Add 'whole: true'")
         if self.scene_values and not self.scene_module:
-            raise ValueError("'scene_values' needs a 'scene_module'")
+            raise ValueError("'scene_values' has no effect without 'scene_module'. Add that")
+        if self.scene_module and not self.drive:
+            raise ValueError("'scene_module' has no effect without 'drive'. Add that")
+        if self.drive and not self.drive.writes and not self.scene_module:
+            raise ValueError("'drive.writes' is empty. Fill it in, or name a 'scene_module'")
         return self
 
     def names(self) -> dict[str, Iterable[str]]:
@@ -360,16 +400,39 @@ def placeholders(text: str) -> list[str]:
 
     Raises ValueError for a brace without the other one, and for a format: values are texts.
     """
-    found = []
-    for _, name, how, conversion in string.Formatter().parse(text):
+    try:
+        parts = list(string.Formatter().parse(text))
+    except ValueError:
+        raise ValueError(
+            f"A brace of '{text}' has no other one. Add it, or write a brace twice that is meant as"
+            " such"
+        ) from None
+    for _, name, how, conversion in parts:
         if how or conversion:
-            raise ValueError(f"'{text}' may not say how '{name}' is formatted")
-        if name is not None:
-            found.append(name)
-    return found
+            raise ValueError(f"'{text}' says how '{name}' is formatted. Write '{{{name}}}' only")
+    return [name for _, name, _, _ in parts if name is not None]
+
+
+def any_of(patterns: Iterable[re.Pattern[str]]) -> re.Pattern[str]:
+    """Return one expression for all; without any, one that is never found."""
+    return re.compile("|".join(f"(?:{each.pattern})" for each in patterns) or r"(?!)")
+
+
+def _can_be_joined(patterns: Iterable[re.Pattern[str]]) -> None:
+    for each in patterns:
+        if each.groupindex or _BACK_REFERENCE.search(each.pattern):
+            raise ValueError(
+                f"the marker '{each.pattern}' names or repeats a group. Use '(...)' only"
+            )
+        try:
+            any_of([each, each])
+        except re.error:
+            raise ValueError(
+                f"the marker '{each.pattern}' has a flag for the whole. Write '(?i:...)' instead"
+            ) from None
 
 
 def _known(names: Iterable[str], there: Mapping[str, Any] | Iterable[str], what: str) -> None:
     for name in names:
         if name not in there:
-            raise ValueError(f"'{{{name}}}' is not {what}")
+            raise ValueError(f"'{{{name}}}' is not {what}. Write one of {', '.join(there) or '-'}")

@@ -27,7 +27,7 @@ RUNNER_FIELDS = frozenset(
     {
         *("Python", "Scripts", "Shared", "RendererKind", "Renderer", "Plugins", "SceneFile"),
         *("ProjectFolder", "ProjectRoot", "OutputFolder", "PartialFolder", "HomeFolder"),
-        *("Sandbox", "Whole", "FrameRange", "FrameCount"),
+        *("Sandbox", "Whole", "FrameRange", "FrameCount", "Colours", "PathMap"),
     }
 )
 """Placeholders that every runner replaces; see `farm.runner.claim.parameters`."""

@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from farm.products._files import ProductError, read_model, read_yaml
+from farm.products._places import APP, OPERATION, check_folder, check_place, check_product
 from farm.products._program import Program
-from farm.products._reading import read_template
+from farm.products._reading import COMPANION, read_template
 from farm.products._template import Template
 
 FOLDER = Path(__file__).parent
-_APP = re.compile(r"[a-z][a-z0-9]*\Z")
-_OPERATION = re.compile(r"[a-z][a-z0-9]*\Z")
-_COMPANION = ".farm.yaml"
 _ANY_SERIES = re.compile(r"\d+\.\d+|\d+")
 
 
@@ -51,12 +49,15 @@ class Library:
                 inside = sorted(folder.iterdir())
             except OSError as error:
                 raise ProductError(
-                    f"The products in {folder} cannot be read: {error.strerror or error}."
+                    f"The products in {folder} cannot be read: {error.strerror or error}. Correct"
+                    " FARM_PRODUCTS, or the permissions of the folder."
                 ) from error
+            if folder != FOLDER:
+                check_folder(folder, inside)
             found |= {
                 each.name: each
                 for each in inside
-                if _APP.match(each.name) and (each / "product.yaml").is_file()
+                if APP.match(each.name) and (each / "product.yaml").is_file()
             }
         return dict(sorted(found.items()))
 
@@ -77,14 +78,20 @@ class Library:
     def verify(self) -> None:
         """Read everything that does not come with the farm, to report mistakes at the start.
 
+        What is said of other files and other products is compared with these.
+
         Raises:
             ProductError: with the first mistake.
         """
-        if self.own:
-            _ = self.programs
-        for app, operation in self.available():
-            if app in self.own:
+        for app in self.own:
+            place = self.places[app]
+            check_place(place)
+            found = [
                 self.template(f"{app}_{operation}")
+                for product, operation in self.available()
+                if product == app
+            ]
+            check_product(place, found, self.programs)
 
     def series(self, app: str, version: str) -> str:
         """Return the series of a version: versions in one series can replace each other."""
@@ -102,8 +109,8 @@ class Library:
         return [
             (app, operation)
             for app, place in self.places.items()
-            for file in sorted(place.glob(f"*{_COMPANION}"))
-            if _OPERATION.match(operation := file.name.removesuffix(_COMPANION))
+            for file in sorted(place.glob(f"*{COMPANION}"))
+            if OPERATION.match(operation := file.name.removesuffix(COMPANION))
         ]
 
     def has(self, name: str) -> bool:
@@ -128,12 +135,17 @@ class Library:
         if name not in self._templates:
             file = self._companion(name)
             if file is None:
-                raise ProductError(f"There is no template called '{name}'.")
+                raise ProductError(
+                    f"There is no template called '{name}'. Correct the name, or add its files."
+                )
             if name in above:
-                raise ProductError(f"{file}: other_program: it leads back to itself.")
+                raise ProductError(
+                    f"{file}: other_program: It leads back to itself. Name an operation that has"
+                    " no 'other_program'."
+                )
             self._templates[name] = read_template(
                 file.parent,
-                file.name.removesuffix(_COMPANION),
+                file.name.removesuffix(COMPANION),
                 lambda other: self._template(other, (*above, name)),
             )
         return self._templates[name]
@@ -141,9 +153,9 @@ class Library:
     def _companion(self, name: str) -> Path | None:
         app, _, operation = name.partition("_")
         place = self.places.get(app)
-        if place is None or not _OPERATION.match(operation):
+        if place is None or not OPERATION.match(operation):
             return None
-        file = place / f"{operation}{_COMPANION}"
+        file = place / f"{operation}{COMPANION}"
         return file if file.is_file() else None
 
 

@@ -48,6 +48,7 @@ class Parameter:
         maximum: largest, likewise.
         pattern: regular expression that a whole text must match; "" for any text.
         message: what to write, for a text that does not match.
+        shortest: fewest characters of a text.
         longest: most characters of a text; longer ones are not checked further.
     """
 
@@ -64,6 +65,7 @@ class Parameter:
     maximum: float | None = None
     pattern: str = ""
     message: str = ""
+    shortest: int = 0
     longest: int = LONGEST_TEXT
 
     def parse(self, value: JsonValue) -> JsonValue:
@@ -99,6 +101,8 @@ class Parameter:
         return number
 
     def _match(self, text: str) -> str:
+        if len(text) < self.shortest:
+            raise ValueError(f"'{text}' is too short: the minimum is {self.shortest} characters.")
         if self.pattern and not re.fullmatch(self.pattern, text):
             raise ValueError(f"'{_short(text)}' is not a valid value. {self.message}")
         return text
@@ -133,6 +137,13 @@ class Validated:
     values: dict[str, JsonValue]
     errors: dict[str, list[str]]
     warnings: list[str]
+
+
+def as_text(value: JsonValue) -> str:
+    """Return a validated value as OpenJD and programs get it."""
+    if isinstance(value, list | dict):
+        return json.dumps(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def fold(text: str) -> str:

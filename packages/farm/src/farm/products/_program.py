@@ -1,13 +1,44 @@
 """The content of ``program.yaml``, and what can be said about a program without starting it."""
 
 import re
-from typing import Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from farm.products._strict import Strict
+from farm.products._strict import Defined, FileName, Name, Strict, Version
 
 Platform = Literal["linux", "windows", "macos"]
+
+_BRACES = re.compile(r"\{[^{}]*\}?|\}")
+
+
+def _check_names(text: str, known: Sequence[str]) -> str:
+    """Return a text in which all braces are known names; they are replaced, not formatted."""
+    for name in _BRACES.findall(text):
+        if name not in known:
+            instead = f"Write {' or '.join(known)}" if known else "Remove it"
+            raise ValueError(f"nothing fills in '{name}' of '{text}'. {instead}")
+    return text
+
+
+def _checked_place(text: str) -> str:
+    _check_names(text, ("{folder}", "{version}", "{series}"))
+    rest = text.removeprefix("{folder}")
+    if "{folder}" in rest or "$" in text[1:] or (rest != text and rest[:1] not in ("", "/")):
+        raise ValueError(f"'{text}' may only begin with '{{folder}}' or a '$VARIABLE'. Move it")
+    return text
+
+
+def _checked_glob(text: str) -> str:
+    return _checked_place(_check_names(text, ()))
+
+
+Glob = Annotated[str, Field(min_length=1), AfterValidator(_checked_glob)]
+"""A path with ``/`` on every platform, which may begin with a ``$VARIABLE``."""
+Place = Annotated[str, Field(min_length=1), AfterValidator(_checked_place)]
+"""A glob with a program's folder, version and series in braces."""
+Places = dict[Literal["any", "linux", "windows", "macos"], list[Place]]
 
 
 class VersionProbe(Strict):
@@ -21,16 +52,18 @@ class VersionProbe(Strict):
     """
 
     ask: list[str] | None = None
-    beside: str | None = None
-    pattern: re.Pattern[str] | None = None
-    path: re.Pattern[str] | None = None
+    beside: FileName | None = None
+    pattern: Version | None = None
+    path: Version | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "VersionProbe":
         if (self.ask is None) == (self.path is None) or (self.ask is None) != (
             self.pattern is None
         ):
-            raise ValueError("a way has either 'ask' and 'pattern', or 'path'")
+            raise ValueError("a way has 'ask' and 'pattern', or 'path' alone. Write one of both")
+        if self.beside is not None and self.ask is None:
+            raise ValueError("'beside' has no effect without 'ask'. Add that")
         return self
 
 
@@ -44,10 +77,19 @@ class Trace(Strict):
             are prepended to the variable's value.
     """
 
-    at: dict[Literal["any", "linux", "windows", "macos"], list[str]]
-    path: re.Pattern[str] | None = None
-    text: re.Pattern[str] | None = None
-    environment: dict[str, str | list[str]] = {}
+    at: Annotated[Places, Field(min_length=1)]
+    path: Version | None = None
+    text: Version | None = None
+    environment: dict[Defined, str | list[str]] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> "Trace":
+        if self.path is not None and self.text is not None:
+            raise ValueError("'path' and 'text' both find the version. Remove one of them")
+        for value in self.environment.values():
+            for text in [value] if isinstance(value, str) else value:
+                _check_names(text, ("{place}", "{version}", "{series}"))
+        return self
 
 
 class Program(Strict):
@@ -68,15 +110,15 @@ class Program(Strict):
             product's; ``{place}`` is the plug-in's folder, ``..`` the folder above.
     """
 
-    names: list[str]
-    folders: dict[Platform, list[str]]
-    needs: list[str] = []
+    names: Annotated[list[FileName], Field(min_length=1)]
+    folders: dict[Platform, list[Glob]]
+    needs: list[FileName] = []
     levels_up: int = Field(default=1, ge=1)
-    version: list[VersionProbe]
+    version: Annotated[list[VersionProbe], Field(min_length=1)]
     python: bool = False
     series: re.Pattern[str]
-    colours: dict[Literal["any", "linux", "windows", "macos"], list[str]] = {}
-    plugins: dict[str, list[Trace]] = {}
+    colours: Places = {}
+    plugins: dict[Name, Annotated[list[Trace], Field(min_length=1)]] = {}
 
     def series_of(self, version: str) -> str:
         """Return the series of a version, such as 3.4 of Blender 3.4.1 or 2025 of Maya 2025.2.

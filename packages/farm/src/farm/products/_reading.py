@@ -1,21 +1,22 @@
 """From the two YAML files of an operation to its template."""
 
 import importlib.util
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 from pydantic import JsonValue
 
-from farm.products._companion import Companion, ParametersWithReason, placeholders
+from farm.products._checks import Checks, check_function
+from farm.products._companion import Companion, ParametersWithReason, any_of
 from farm.products._definitions import Definition, OpenJobTemplate
-from farm.products._drive import RUN_FIELDS, RUNNER_FIELDS, WRITTEN_FIELDS, drive_of
+from farm.products._drive import drive_of
 from farm.products._files import ProductError, checked, read_model, read_yaml
 from farm.products._parameters import LONGEST_LIST, LONGEST_TEXT, Parameter, ParameterType, fold
 from farm.products._plugins import PlugIn
 from farm.products._template import OutputNames, Symptoms, Template, Timeout
 
+COMPANION = ".farm.yaml"
 SHARED = Path(__file__).parent / "shared"
 """Scripts that several products use."""
 _TYPES: dict[str, ParameterType] = {"STRING": "string", "PATH": "string"}
@@ -33,7 +34,7 @@ def read_template(place: Path, operation: str, template: Callable[[str], Templat
     Raises:
         ProductError: a file says what cannot be.
     """
-    file = place / f"{operation}.farm.yaml"
+    file = place / f"{operation}{COMPANION}"
     companion, path = _companion(place, operation, file)
     job = read_model(OpenJobTemplate, path)
     definitions = {each.name: each for each in job.parameter_definitions}
@@ -42,12 +43,11 @@ def read_template(place: Path, operation: str, template: Callable[[str], Templat
         for name, definition in definitions.items()
         if name[0].islower()
     )
-    _check(companion, parameters, frozenset(definitions), file)
+    Checks(file, companion, job, parameters).all()
     scenes = place / f"{companion.scene_module}.py" if companion.scene_module else None
     module = load_scene_module(scenes) if scenes else None
     other = companion.other_program
-    if other and not (place / f"{other}.farm.yaml").is_file():
-        raise ProductError(f"{file}: other_program: there is no {other}.farm.yaml beside it.")
+    _check_files(companion, file)
     scripts = place / "scripts"
     sandbox = companion.sandbox
     outputs = _output_names(companion)
@@ -94,15 +94,38 @@ def read_template(place: Path, operation: str, template: Callable[[str], Templat
     )
 
 
+def _check_files(companion: Companion, file: Path) -> None:
+    """Refuse names of operations that have no file beside this one."""
+    named = {"other_program": companion.other_program, "operation": companion.operation}
+    for field, name in named.items():
+        if name and not file.with_name(f"{name}{COMPANION}").is_file():
+            raise ProductError(
+                f"{file}: {field}: There is no {name}{COMPANION} beside it. Add it, or name"
+                " another operation."
+            )
+
+
 def _companion(place: Path, operation: str, file: Path) -> tuple[Companion, Path]:
     """Return what an operation's own file says, and where its OpenJD template is."""
     content = read_yaml(file)
-    like = content.get("like") or operation
-    if like != operation:
-        # The same program and parameters, done in another way.
-        content = {**read_yaml(place / f"{like}.farm.yaml"), **content}
+    like = content.get("like")
     own = place / f"{operation}.yaml"
-    return checked(Companion, content, file), own if own.is_file() else place / f"{like}.yaml"
+    if like is None:
+        return checked(Companion, content, str(file)), own
+    model = place / f"{like}{COMPANION}"
+    if like == operation or not model.is_file():
+        raise ProductError(
+            f"{file}: like: There is no other {like}{COMPANION} beside it. Name an operation that"
+            " has one."
+        )
+    taken = read_yaml(model)
+    if "like" in taken:
+        raise ProductError(
+            f"{file}: like: '{like}' is itself like '{taken['like']}'. Name that one."
+        )
+    # The same program and parameters, done in another way.
+    companion = checked(Companion, {**taken, **content}, str(file))
+    return companion, own if own.is_file() else place / f"{like}.yaml"
 
 
 def _output_names(companion: Companion) -> OutputNames | None:
@@ -115,51 +138,6 @@ def _plugins(companion: Companion) -> dict[str, PlugIn]:
         code: PlugIn(needs.licences, needs.folders, needs.program)
         for code, needs in companion.sandbox.plugins.items()
     }
-
-
-def _check(
-    companion: Companion, parameters: Iterable[Parameter], declared: frozenset[str], file: Path
-) -> None:
-    """Refuse what one file says of parameters, values and placeholders that the other has not."""
-    documented = {each.name: each for each in parameters}
-    # What is taken over from `like` may speak of parameters that mean nothing here.
-    passed_over = {*_because(companion.ignores)} | (
-        {*_because(companion.refuses)} if companion.like else set()
-    )
-    for field, names in companion.names().items():
-        for name in names:
-            if name not in documented and name not in passed_over:
-                raise ProductError(f"{file}: {field}: there is no parameter '{name}'.")
-    for name, words in companion.aliases.items():
-        for word, value in words.items():
-            if value not in documented[name].choices:
-                raise ProductError(f"{file}: aliases.{name}.{word}: '{value}' is not a choice.")
-    if companion.outputs is not None:
-        choices = set(documented[companion.outputs.format].choices)
-        if unknown := choices ^ set(companion.outputs.extensions):
-            raise ProductError(
-                f"{file}: outputs.extensions must have each choice of '{companion.outputs.format}'"
-                f" once. Wrong: {', '.join(sorted(unknown))}."
-            )
-    for name in companion.objects:
-        if name not in declared:
-            raise ProductError(f"{file}: objects: the template declares no parameter '{name}'.")
-    if companion.drive is not None:
-        known = {*declared, *companion.scene_values, *RUNNER_FIELDS}
-        for text in companion.drive.texts():
-            _check_fields(file, "drive", text, known | RUN_FIELDS)
-        for text in companion.drive.writes:
-            _check_fields(file, "drive.writes", text, known | WRITTEN_FIELDS)
-
-
-def _check_fields(file: Path, field: str, text: str, known: Iterable[str]) -> None:
-    try:
-        names = placeholders(text)
-    except ValueError as error:
-        raise ProductError(f"{file}: {field}: {error} ('{text}').") from None
-    for name in names:
-        if name not in known:
-            raise ProductError(f"{file}: {field}: nothing fills in '{{{name}}}' of '{text}'.")
 
 
 def load_scene_module(path: Path) -> ModuleType:
@@ -175,11 +153,20 @@ def load_scene_module(path: Path) -> ModuleType:
     name = f"farm_product_{path.parent.name}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
-        raise ProductError(f"{path}, the module that reads scenes, does not exist.")
+        raise ProductError(
+            f"{path}, the module that reads scenes, does not exist. Add it, or correct"
+            " 'scene_module'."
+        )
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "read_scene"):
-        raise ProductError(f"{path} must have a function read_scene.")
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ProductError(
+            f"{path} cannot be imported: {type(error).__name__}: {error}. Correct it."
+        ) from error
+    check_function(module, path, "read_scene", 3)
+    if hasattr(module, "image_name"):
+        check_function(module, path, "image_name", 2)
     return module
 
 
@@ -190,17 +177,12 @@ def _because(notes: ParametersWithReason | None) -> dict[str, str]:
 def _symptoms(companion: Companion) -> Symptoms:
     failures = companion.failures
     return Symptoms(
-        failed=_any_of(failures.markers),
+        failed=any_of(failures.markers),
         hopeless={each.marker: each.message for each in failures.hopeless},
-        no_licence=_any_of(failures.no_licence.markers),
+        no_licence=any_of(failures.no_licence.markers),
         no_licence_codes=frozenset(failures.no_licence.exit_codes),
         warnings={each.marker: each.message for each in companion.warnings},
     )
-
-
-def _any_of(patterns: Iterable[re.Pattern[str]]) -> re.Pattern[str]:
-    """Return one expression for all; without any, one that is never found."""
-    return re.compile("|".join(f"(?:{each.pattern})" for each in patterns) or r"(?!)")
 
 
 def _parameter(definition: Definition, companion: Companion) -> Parameter:
@@ -229,5 +211,7 @@ def _parameter(definition: Definition, companion: Companion) -> Parameter:
         maximum=definition.max_value,
         pattern=words.pattern.pattern if words else "",
         message=words.message if words else "",
-        longest=LONGEST_LIST if name == companion.frames else LONGEST_TEXT,
+        shortest=definition.min_length or 0,
+        longest=definition.max_length
+        or (LONGEST_LIST if name == companion.frames else LONGEST_TEXT),
     )

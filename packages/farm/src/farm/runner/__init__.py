@@ -15,7 +15,8 @@ farm_client  the farm's API (the only user of HTTP)
 plugins    which plug-ins there are for the job
 failure    why a claim has failed, and whether trying again can help
 claim      one claim: renderer, heartbeat, log and results side by side; session runs the renderer
-           as an OpenJD session (the only user of openjd), verdict says how it ended
+           as an OpenJD session, of a job that open_job makes (the only users of openjd), verdict
+           says how it ended
 results    rendered files, taken away from the renderer (outputs), looked at in a process that may
            be lost (image_checks, image_worker) and sent (delivery)
 sandbox    bubblewrap around the renderer, and never root; licences: its way to licence servers

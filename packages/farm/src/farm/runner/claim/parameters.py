@@ -11,7 +11,7 @@ from farm_protocol.path_maps import path_map_of
 from farm_protocol.runner import RunnerJob
 
 from farm.jobs.frames import parse_frames
-from farm.products import SHARED, SceneError, SceneFiles, Template
+from farm.products import SHARED, SceneError, SceneFiles, Template, as_text
 from farm.renderers import Renderer
 from farm.runner.claim.scenes import read_scene
 from farm.runner.claim.session import frame_range
@@ -56,7 +56,7 @@ def values_of(
         OSError: the scene cannot be read.
     """
     given = {p.name: job.parameters.get(p.name) for p in template.parameters}
-    values = {name: _text(value) for name, value in given.items() if value is not None}
+    values = {name: as_text(value) for name, value in given.items() if value is not None}
     values |= {
         "Python": sys.executable,
         "Scripts": str(template.scripts),
@@ -73,7 +73,7 @@ def values_of(
         "PartialFolder": str(place.partial),
         "HomeFolder": str(place.home),
         "Sandbox": str(sandbox.file),
-        "Whole": _text(template.whole),
+        "Whole": as_text(template.whole),
         "FrameRange": frame_range(frames),
         "FrameCount": str(len(frames)),
     }
@@ -144,9 +144,3 @@ def _make_folders(found: SceneFiles, partial: Path, limits: Limits, frames: int)
         )
     for folder in {(partial / written).parent for written, _ in patterns}:
         folder.mkdir(parents=True, exist_ok=True)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, list | dict):
-        return json.dumps(value)
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""Runs a renderer process as a task of an OpenJD session. The only module that imports openjd.
+"""Runs a renderer process as a task of an OpenJD session.
 
 Each claim has its own session, with one task: a chunk of all its frames. A session cannot run
 another task after a failure (openjd-sessions 0.14), so all claims create a new one, which takes 10
@@ -19,11 +19,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from farm.products import Template, even_runs
+from farm.runner.claim.open_job import EXTENSIONS, open_job
 
-_EXTENSIONS = ["TASK_CHUNKING"]
 _OUTPUT_MARK = "openjd_log_content"
 
 
@@ -98,31 +96,11 @@ class RenderSession:
             environment: variables in addition to those of this process; start.py passes on those
                 that the template allows.
         """
-        from openjd.model import (
-            RevisionExtensions,
-            SpecificationRevision,
-            StepParameterSpaceIterator,
-            create_job,
-            decode_job_template,
-            preprocess_job_parameters,
-        )
+        from openjd.model import RevisionExtensions, SpecificationRevision
         from openjd.sessions import Session
 
         _bound_backlog()
-        job_template = decode_job_template(
-            template=yaml.safe_load(template.path.read_text(encoding="utf-8")),
-            supported_extensions=_EXTENSIONS,
-        )
-        parameters = preprocess_job_parameters(
-            job_template=job_template,
-            job_parameter_values=dict(values),
-            job_template_dir=Path(),
-            current_working_dir=Path(),
-            allow_job_template_dir_walk_up=True,
-        )
-        job = create_job(job_template=job_template, job_parameter_values=parameters)
-        self._step = job.steps[0]
-        self._task = StepParameterSpaceIterator(space=self._step.parameterSpace)[0]
+        self._job = open_job(template.path, values)
         self._ended = threading.Event()
         self._killed = False
         self._lock = threading.Lock()
@@ -135,12 +113,13 @@ class RenderSession:
         self._logger.addFilter(self._handler.takes_no_output)
         self._session = Session(
             session_id=session_id,
-            job_parameter_values=parameters,
+            job_parameter_values=dict(self._job.parameters),
             session_root_directory=folder,
             callback=self._changed,
             os_env_vars=dict(environment),
             revision_extensions=RevisionExtensions(
-                spec_rev=SpecificationRevision.v2023_09, supported_extensions=_EXTENSIONS
+                spec_rev=SpecificationRevision.v2023_09,
+                supported_extensions=list(EXTENSIONS),
             ),
         )
 
@@ -151,8 +130,8 @@ class RenderSession:
                 self._ended.set()
                 return
             self._session.run_task(
-                step_script=self._step.script,
-                task_parameter_values=self._task,
+                step_script=self._job.step.script,
+                task_parameter_values=self._job.task,
                 log_task_banner=False,
             )
 
