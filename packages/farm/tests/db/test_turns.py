@@ -1,5 +1,6 @@
 """Calls that share a transaction, on both databases."""
 
+import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
@@ -149,6 +150,51 @@ def test_whose_calls_fail_has_others_repeat_theirs_once(open_again: Callable[[],
     failed = [answer.exception() is not None for answer in answers]
     assert failed == [False, True, True, False, True, False]
     assert names(database) == ["p1", "p2"]
+
+
+def test_whose_calls_fail_is_charged_for_them(
+    open_again: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+
+    def fails(_: Connection) -> int:
+        clock.by("eve", 1.0)(_)
+        raise LookupError("not this one")
+
+    senders = ["eve"] * 20 + ["ann"] * 30
+    works = [fails if each == "eve" else clock.by(each, 0.01) for each in senders]
+    wait(gathered(open_again(), works, senders))
+    # Hers of which others were repeated as well is there twice.
+    assert clock.done[:32].count("eve") <= 2
+
+
+def test_there_may_be_very_many_owners(
+    open_again: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than are remembered, with calls under way when the others are forgotten."""
+    clock, chance = Clock(monkeypatch), random.Random(1)
+    database = open_again()
+    for _ in range(60):
+        senders = [f"account {chance.randrange(1000)}" for _ in range(8)]
+        works = [clock.by(each, chance.choice([0.0005, 0.001, 0.01])) for each in senders]
+        works[chance.randrange(64) % 8 :: 64] = [refuse]
+        wait(gathered(database, works, senders))
+    assert database.submit(lambda _: 7, "somebody").result() == 7
+
+
+def test_a_fault_of_the_queue_itself_ends_nobody_elses_answers(
+    open_again: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = open_again()
+    with monkeypatch.context() as patched:
+
+        def broken(*_: object) -> None:
+            raise KeyError("owner")
+
+        patched.setattr(database._shared._waiting, "charge", broken)
+        given_up = database.submit(add_plan("p1"), "eve")
+        assert isinstance(given_up.exception(), KeyError)
+    assert database.submit(lambda _: 7, "ann").result() == 7
 
 
 def test_a_transaction_that_takes_long_takes_no_further_call(

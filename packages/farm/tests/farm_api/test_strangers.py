@@ -1,13 +1,16 @@
 """Every route of the farm, walked by somebody else: nothing is seen, stopped, fetched or paid."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
+from farm.db.tables import runners
 from farm_protocol.hashing import new_hasher
+from sqlalchemy import update
 
 from .conftest import Farm, send, spec
-from .runners import FakeRunner, job_of
+from .runners import FakeRunner, at_work, job_of
 
 OPEN = {"POST /v1/login", "GET /v1/health", "POST /v1/proof"}
 """What needs no key; a proof needs the secret of the farm's announcement."""
@@ -217,3 +220,14 @@ def test_who_has_no_valid_token_takes_no_turn_to_write(farm: Farm) -> None:
             assert answer.status_code in (400, 401), answer.text
         assert stranger.post("/v1/runner/heartbeat", json={}).status_code == 401
         assert stranger.post("/v1/runner/claims", json={}).status_code == 401
+
+
+def test_a_token_that_has_ended_takes_one_turn_at_most(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    runner = at_work(farm, ann)
+    with farm.database.write() as connection:
+        connection.execute(update(runners).values(expires_at=datetime(2026, 1, 1, tzinfo=UTC)))
+    beat = f"/v1/runner/claims/{runner.claim_id}/heartbeat"
+    assert runner.http.post(beat, json={"frame": 1}).status_code == 401
+    with farm.database.write():
+        assert runner.http.post(beat, json={"frame": 1}).status_code == 401

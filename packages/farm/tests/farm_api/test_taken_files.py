@@ -4,8 +4,10 @@ from typing import Any
 
 import httpx
 import pytest
+from farm.db.engine.prepared import Prepared
 from farm_protocol.hashing import new_hasher
 from messages import says
+from sqlalchemy import Connection
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, given, jobs_of
@@ -85,6 +87,36 @@ def test_the_same_bytes_take_nothing_away(farm: Farm, ann: httpx.Client) -> None
     for runner in (first, second):
         assert [runner.done(frame).status_code for frame in (1, 2)] == [204, 204]
     assert {job["state"] for job in jobs_of(ann).values()} == {"completed"}
+
+
+def test_a_report_reads_no_more_than_it_tells(
+    farm: Farm, ann: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many jobs have the same files with the same bytes: others wait meanwhile."""
+    body = two_jobs()
+    first: dict[str, Any] = body["jobs"][0]  # type: ignore[index]
+    names = [f"take {number}" for number in range(4)]
+    body["jobs"] = [
+        first | {"id": name, "name": name, "params": {"frames": "1", "output_prefix": f"{name}_"}}
+        for name in names
+    ]
+    ann.post("/v1/submissions", json=body).raise_for_status()
+    read = list[int]()
+    rows = Prepared.rows
+
+    def counted(self: Prepared, connection: Connection, **values: Any) -> list[tuple[Any, ...]]:
+        found = rows(self, connection, **values)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(Prepared, "rows", counted)
+    for number, (data, status) in enumerate(((b"same", 204),) * 3 + ((b"other", 409),), 1):
+        runner = FakeRunner(farm, number)
+        assert runner.claim() == [1]
+        read.clear()
+        assert runner.done(1, data=data).status_code == status
+        assert max(read) == 1
+        runner.claim()  # Nothing is left for it, so that another is started.
 
 
 def test_a_frame_that_is_rendered_again_replaces_its_own_file(

@@ -22,6 +22,11 @@ class KnownRunners:
                 self._accounts.move_to_end(token_hash)
             return self._accounts.get(token_hash)
 
+    def forget(self, token_hash: str) -> None:
+        """Forget a runner whose token is no longer valid."""
+        with self._guard:
+            self._accounts.pop(token_hash, None)
+
     def add(self, token_hash: str, account_id: str) -> None:
         """Remember a runner, whose token was valid."""
         with self._guard:

@@ -83,7 +83,12 @@ class _Call:
             return work(connection, _known(connection, self.secret, now), now)
 
         # Who has no valid token takes no turn to write, from whoever has one.
-        return await self.context.write(as_caller, await self.account_id())
+        account_id = await self.account_id()
+        try:
+            return await self.context.write(as_caller, account_id)
+        except NotAuthenticatedError:
+            self.context.runners.forget(hash_secret(self.secret))
+            raise
 
     async def account_id(self) -> str:
         """Return the account of a caller, which was valid once. Raises NotAuthenticatedError."""

@@ -7,7 +7,18 @@ from typing import Any
 from farm_protocol.changes import Output
 from farm_protocol.files import KnownFile
 from farm_protocol.runner import OutputFile
-from sqlalchemy import BigInteger, Connection, Integer, Row, Text, bindparam, func, select, text
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Row,
+    Text,
+    bindparam,
+    func,
+    literal,
+    select,
+    text,
+)
 
 from farm.db.engine.dialects import PreparedForEach, dialect_of
 from farm.db.engine.prepared import Prepared
@@ -37,15 +48,21 @@ def _upsert(dialect: Any) -> Prepared:
 
 
 def _of_others(dialect: Any) -> Prepared:
-    return Prepared(
-        select(outputs.c.path, outputs.c.hash, jobs.c.name)
-        .join(jobs, jobs.c.id == outputs.c.job_id)
+    path = dialect.given("of_paths")
+    # One of another job for each path, of which a submission may have very many: all of them have
+    # the same bytes, since each was compared with one of those before it.
+    other = (
+        select(outputs.c.hash + literal(" ") + outputs.c.job_id)
         .where(
             outputs.c.submission_id == bindparam("of_submission"),
             outputs.c.job_id != bindparam("of_job"),
-            dialect.among(outputs.c.path, "of_paths"),
+            outputs.c.path == path,
         )
+        .limit(1)
+        .scalar_subquery()
     )
+    each = select(path.label("path"), other.label("other")).subquery()
+    return Prepared(select(each).where(each.c.other.is_not(None)))
 
 
 def _known_of(dialect: Any) -> Prepared:
@@ -76,7 +93,12 @@ def taken(
     found = _OF_OTHERS.on(connection).rows(
         connection, of_submission=submission_id, of_job=job_id, of_paths=paths
     )
-    return next(((path, job) for path, blob_hash, job in found if hashes[path] != blob_hash), None)
+    for path, other in found:
+        blob_hash, other_id = other.split()
+        if blob_hash != hashes[path]:
+            name = select(jobs.c.name).where(jobs.c.id == other_id)
+            return path, connection.execute(name).scalar_one()
+    return None
 
 
 def known(connection: Connection, job_id: str, paths: Collection[str]) -> set[str]:

@@ -4,6 +4,7 @@ A commit waits for the disk, and one writer at a time means one such wait after 
 that have to wait anyway therefore share a turn: all waiting calls are executed in one transaction.
 """
 
+import logging
 import threading
 import time
 from collections import Counter, deque
@@ -15,6 +16,8 @@ from typing import Any, Generic, Self, TypeVar
 from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection
+
+log = logging.getLogger(__name__)
 
 MOST_TOGETHER = 64
 """Limit of calls in one transaction, so that later ones do not wait for too many."""
@@ -121,7 +124,7 @@ class _Waiting:
 
     def add(self, call: _Call[Any]) -> None:
         if call.owner not in self._of:
-            self._seconds[call.owner] = max(self._seconds.get(call.owner, 0.0), self._least)
+            self._seconds[call.owner] = max(self._used(call.owner), self._least)
         self._of.setdefault(call.owner, deque()).append(call)
 
     def requeue(self, calls: Sequence[_Call[Any]]) -> None:
@@ -133,10 +136,15 @@ class _Waiting:
         """Give each call that an owner has now a transaction of its own."""
         self._alone[owner] = len(self._of.get(owner, ()))
 
+    def _used(self, owner: Hashable) -> float:
+        """Return what an owner's calls have taken; of one that was forgotten, the least."""
+        return self._seconds.get(owner, self._least)
+
     def charge(self, owner: Hashable, seconds: float) -> None:
         """Count what a call of an owner has taken."""
-        self._seconds[owner] += seconds
+        self._seconds[owner] = self._used(owner) + seconds
         if len(self._seconds) > 2 * (len(self._of) + MOST_TOGETHER):
+            # Those whose calls are under way may be among them, and are then known by the least.
             old = self._seconds.keys() - self._of.keys()
             for each in [each for each in old if self._seconds[each] <= self._least]:
                 del self._seconds[each]
@@ -148,8 +156,8 @@ class _Waiting:
             first: of the transaction; not for later ones are those that get one of their own.
         """
         while self._of:
-            owner = min(self._of, key=self._seconds.__getitem__)
-            self._least = max(self._least, self._seconds[owner])
+            owner = min(self._of, key=self._used)
+            self._least = max(self._least, self._used(owner))
             alone = self._alone[owner] > 0
             if alone and not first:
                 return None
@@ -173,7 +181,7 @@ class SharedTurns:
     then repeated alone. Calls must be repeatable: they access nothing but the database.
 
     Owners have the same share of the time, and a transaction ends when it has taken long: who sends
-    many calls, or such as take long or fail, delays others by one of them.
+    many calls, or such as take long or fail, delays others by one of them. Failing takes time, too.
     """
 
     def __init__(self, write: Callable[[], AbstractContextManager[Connection]]) -> None:
@@ -221,13 +229,23 @@ class SharedTurns:
                     return
                 # Callers that no longer want their answer are left out.
                 call = self._waiting.next(first=True)
-            if call is not None:
-                self._execute(call)
+            if call is None:
+                continue
+            taken = [call]
+            try:
+                self._execute(taken)
+            except Exception as error:
+                # A fault of this module. Without this thread nobody would ever get an answer.
+                log.exception("the calls of a transaction are given up")
+                for each in taken:
+                    if not each.answer.done():
+                        each.answer.set_exception(error)
 
-    def _execute(self, first: _Call[Any]) -> None:
-        """Execute a call, together with others that wait."""
+    def _execute(self, calls: list[_Call[Any]]) -> None:
+        """Execute a call, together with others that wait, which are added to ``calls``."""
         done: list[tuple[_Call[Any], Any, float]] = []
-        call: _Call[Any] | None = first
+        call: _Call[Any] | None = calls[0]
+        began = before = time.monotonic()
         try:
             with self._write() as connection:
                 began = time.monotonic()
@@ -236,9 +254,10 @@ class SharedTurns:
                     result = call.work(connection)
                     done.append((call, result, time.monotonic() - before))
                     call = self._another(done, time.monotonic() - began)
+                    calls += [call] if call is not None else []
             taken = time.monotonic() - began
         except Exception as error:
-            self._failed([each for each, _, _ in done], call, error)
+            self._failed(calls, call, error, time.monotonic() - before)
             return
         # On PostgreSQL the commit waits for what the calls have only sent.
         worked = sum(seconds for _, _, seconds in done)
@@ -260,18 +279,24 @@ class SharedTurns:
             return self._waiting.next(first=False)
 
     def _failed(
-        self, done: Sequence[_Call[Any]], failing: _Call[Any] | None, error: Exception
+        self,
+        calls: Sequence[_Call[Any]],
+        failing: _Call[Any] | None,
+        error: Exception,
+        seconds: float,
     ) -> None:
         """Repeat the calls of a transaction, all but one that had its own.
 
         Parameters:
             failing: the one that raised; None: the commit has.
+            seconds: for so long it failed.
         """
-        calls = [*done, failing] if failing else [*done]
-        if len(calls) == 1:
-            calls[0].answer.set_exception(error)
-            return
         with self._changed:
-            self._waiting.requeue(calls)
-            for call in [failing] if failing else calls:
-                self._waiting.isolate(call.owner)
+            if failing:
+                self._waiting.charge(failing.owner, seconds)
+            if len(calls) > 1:
+                self._waiting.requeue(calls)
+                for call in [failing] if failing else calls:
+                    self._waiting.isolate(call.owner)
+                return
+        calls[0].answer.set_exception(error)
