@@ -1,5 +1,6 @@
 """Results that the farm no longer has, and news that come in pages."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Sequence
@@ -10,8 +11,13 @@ import pytest
 from envoy.journal import Journal, NewDownload
 from envoy.journal.downloads import Downloads
 from envoy.journal.submissions import new_entry
+from envoy.process.status_messages import Reason
+from envoy.process.waiting import WaitingRoom
+from envoy.watch.follow import QUICK_SECONDS
+from envoy_fake_farm import FakeFarm
 from envoy_faults import Fault
-from envoy_studio import Studio, until
+from envoy_start import Start
+from envoy_studio import Studio, settled, until
 from farm_protocol.jobs import JobState
 from messages import saying
 
@@ -48,12 +54,15 @@ async def test_a_waiting_download_of_a_lost_result_is_taken_back(studio: Studio)
     # The others go on, and so does the feed.
     await until(lambda: (studio.results / "c.png").exists())
     await until(lambda: (studio.results / "b.png").exists())
+    studio.farm.output(submission_id, f"{OUT}/d.png", b"last")
+    await settled(studio, submission_id, files_done=3)
     assert not (studio.results / "a.png").exists()
     told = await downloads(studio, submission_id)
     assert told["message"] == saying("farm-no-longer", "a.png")
     results = (await studio.http.get("/envoy/projects/demo/results")).json()["results"]
     states = {each["name"].rpartition("/")[2]: each["state"] for each in results}
-    assert states == {"a.png": "failed", "b.png": "downloaded", "c.png": "downloaded"}
+    here = dict.fromkeys(("b.png", "c.png", "d.png"), "downloaded")
+    assert states == {"a.png": "failed", **here}
 
 
 async def test_what_is_here_stays_when_the_farm_loses_it(studio: Studio) -> None:
@@ -150,3 +159,80 @@ def test_what_waits_makes_a_page_of_the_feed_no_dearer(tmp_path: Path) -> None:
     # Without the right index they take nine times as long as the first one.
     assert min(took[4:]) < 4 * max(took[0], 0.05)
     journal.close()
+
+
+async def test_what_is_told_of_another_accounts_submission_is_not_fetched(studio: Studio) -> None:
+    theirs = await studio.submitted()
+    other = {"Username": "other@example.com", "AccessKey": "other"}
+    assert (await studio.http.post("/auth", json=other)).status_code == 200
+    mine = await studio.submitted(watch_files={".+": str(studio.root / "mine")})
+    # The farm mixes them up.
+    _, submission = studio.farm.submissions[theirs]
+    studio.farm.submissions[theirs] = ("other@example.com", submission)
+    studio.farm.output(theirs, f"{OUT}/theirs.png", b"theirs")
+    studio.farm.output(mine, f"{OUT}/mine.png", b"mine")
+    await until((studio.root / "mine" / "mine.png").exists)
+    assert (await downloads(studio, mine))["files_total"] == 1
+    assert not studio.results.exists()
+    await studio.sign_in()
+    assert (await downloads(studio, theirs))["files_total"] == 0
+
+
+async def test_what_is_told_of_another_farms_submission_is_not_fetched(start: Start) -> None:
+    before = await start()
+    await before.sign_in()
+    first = await before.submitted()
+    await start.stop()
+    with FakeFarm().serving() as farm:
+        after = await start(farm_url=farm.url)
+        after.farm = farm
+        await after.sign_in()
+        second = await after.submitted(watch_files={".+": str(after.root / "after")})
+        farm.submissions[first] = before.farm.submissions[first]
+        farm.output(first, f"{OUT}/first.png", b"first")
+        farm.output(second, f"{OUT}/second.png", b"second")
+        await until((after.root / "after" / "second.png").exists)
+        assert (await downloads(after, first))["files_total"] == 0
+        assert not after.results.exists()
+        await start.stop()
+
+
+async def test_an_upload_for_another_farm_waits_for_that_one(start: Start) -> None:
+    studio = await start()
+    await studio.sign_in()
+    studio.write("scene.blend")
+    studio.farm.faults = [Fault("PUT", "/v1/blobs/", "hold")]
+    submission_id = await studio.submit()
+    await until(studio.farm.held.is_set)
+    await start.stop()
+    studio.farm.released.set()
+    with FakeFarm().serving() as farm:
+        after = await start(farm_url=farm.url)
+        after.farm = farm
+        await after.sign_in()
+        await after.submitted()
+        told = await after.of(submission_id)
+        assert (told["state"], told["reason"]) == ("uploading", Reason.OTHER_FARM)
+        assert submission_id not in farm.submissions
+        await start.stop()
+    again = await start()
+    await again.sign_in()
+    await again.until_state(submission_id, "submitted")
+
+
+async def test_a_farm_that_does_not_wait_is_asked_with_pauses(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await studio.submitted()
+    pauses: list[float] = []
+
+    async def pause(self: WaitingRoom, seconds: float) -> None:
+        pauses.append(seconds)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(WaitingRoom, "pause", pause)
+    monkeypatch.setattr("envoy.watch.follow.WAIT_SECONDS", 0.0)
+    # The one that is being held ends.
+    studio.farm.emit("nobody@example.com", studio.farm.feed[0][1])
+    await until(lambda: pauses)
+    assert pauses == [QUICK_SECONDS]

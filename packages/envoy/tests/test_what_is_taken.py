@@ -388,39 +388,6 @@ async def test_stopping_does_not_wait_for_a_disk(
     assert not stuck_disk.is_set()
 
 
-async def test_a_download_folder_that_does_not_answer_holds_up_itself_alone(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
-    monkeypatch.setattr("envoy.watch.download.STANDS_SECONDS", 0.2)
-    works = threading.Event()
-    request.addfinalizer(works.set)
-    real = farm_protocol.inside._open_folder
-
-    def slow(root: Path, *args: Any, **kwargs: Any) -> Any:
-        if root.name == "stuck":
-            works.wait()
-        return real(root, *args, **kwargs)
-
-    monkeypatch.setattr(farm_protocol.inside, "_open_folder", slow)
-    stuck, free = studio.root / "stuck", studio.root / "free"
-    first = await studio.submitted(watch_files={".+": str(stuck)})
-    second = await studio.submitted(watch_files={".+": str(free)})
-    out = "demo/render_results/out"
-    for number in range(12):
-        studio.farm.output(first, f"{out}/{number}", b"pixels")
-    for number in range(12):
-        studio.farm.output(second, f"{out}/{number}", b"pixels")
-    await until(lambda: free.exists() and len(list(free.glob("[0-9]*"))) == 12)
-    assert says((await studio.activity())["waiting_for"], "disk-does-not-answer", stuck)
-    works.set()
-    await until(lambda: stuck.exists() and len(list(stuck.glob("[0-9]*"))) == 12)
-
-    async def quiet() -> object:
-        return (await studio.activity())["waiting_for"] == ""
-
-    await until(quiet)
-
-
 async def test_what_is_skipped_may_have_a_name_of_any_bytes(studio: Studio) -> None:
     # The name stands in a warning, which the journal and every answer hold.
     studio.write("scene.blend")

@@ -68,6 +68,12 @@ def test_users_of_one_priority_get_equal_parts() -> None:
     assert launches([*ann, few], slots=6) == {"a1": 5, "b": 1}
 
 
+def test_of_an_odd_number_of_slots_one_stays_where_it_is() -> None:
+    ann = view("a", runners=some(2, "a", turn_over=True))
+    bob = view("b", account_id="bob", order=(2, 0), runners=some(1, "b", turn_over=True))
+    assert launches([ann, bob], slots=3) == {}
+
+
 def test_who_has_too_many_yields_to_who_has_too_few() -> None:
     ann = view("a", runners=some(4))
     bob = view("b", account_id="bob", order=(2, 0))

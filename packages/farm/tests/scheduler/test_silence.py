@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 from farm.db import claims as claim_rows
-from farm.db import job_rows, ledger
+from farm.db import job_rows, ledger, runners
 from farm_protocol.jobs import Budget, BudgetAction, JobState
 from farm_protocol.runner import (
     CLAIM_TIMEOUT_SECONDS,
@@ -92,6 +92,88 @@ def test_who_fell_silent_is_noticed_in_time(
     world.run(lambda: not is_open(world))
     assert (world.now - since).total_seconds() <= NOTICED_SECONDS
     assert credits(world, process) == 0  # Nothing was heard of it after its first sign of life.
+
+
+def test_who_could_not_be_heard_is_not_taken_for_silent_when_another_one_is_gone(
+    place: Place,
+) -> None:
+    world = World(place, slots=3)
+    try:
+        world.submit(0, [{"id": "a", "frames": 9, "instances": 3}])
+        world.scheduler.tick()
+        gone, works, gets_ready = list(world.engine.processes)
+        assert world.claim(gone) is not None
+        assert world.claim(works) is not None
+        world.scheduler.tick()
+        world.engine.stop(gone)
+        # The farm stood still, which the loss of one does not make good.
+        world.pass_time(2 * IDLE_TIMEOUT_SECONDS)
+        world.scheduler.tick()
+        processes = world.engine.processes
+        assert world.beat(processes[works]) is RunnerCommand.CONTINUE
+        assert world.ready_soon(processes[gets_ready]) is RunnerCommand.CONTINUE
+    finally:
+        world.close()
+
+
+def test_who_could_not_be_heard_while_the_database_failed_keeps_its_claim(world: World) -> None:
+    process = begun(world)
+    world.database.fuse = 1  # And at each commit after that.
+    until = world.now + timedelta(seconds=60)
+    world.run(lambda: world.now >= until)
+    world.database.fuse = 0
+    until += timedelta(seconds=8)
+    world.run(lambda: world.now >= until)
+    assert world.beat(process) is RunnerCommand.CONTINUE
+
+
+def test_who_gives_way_before_its_first_claim_has_not_failed(place: Place) -> None:
+    world = World(place, slots=2)
+    try:
+        (job,) = world.submit(0, [{"id": "a", "frames": 3, "instances": 2}]).jobs
+        world.scheduler.tick()
+        world.slots = 1
+        world.crash()
+        world.scheduler.tick()
+        with world.database.read() as connection:
+            living = runners.live_runners(connection)
+        (surplus,) = (each.reference for each in living if each.yielding)
+        assert surplus is not None
+        world.engine.stop(surplus)
+        world.scheduler.tick()
+        with world.database.read() as connection:
+            assert job_rows.row(connection, job.id).message == ""
+    finally:
+        world.close()
+
+
+def test_failures_to_start_count_until_a_quiet_time_has_passed(world: World) -> None:
+    world.submit(0, [{"id": "a", "frames": 9, "instances": 1}])
+    world.scheduler.tick()
+
+    def seconds_to_the_next() -> float:
+        before, since = world.engine.launched, world.now
+        world.engine.stop(launched(world))
+        world.run(lambda: world.engine.launched > before)
+        return (world.now - since).total_seconds()
+
+    seconds = [seconds_to_the_next() for _ in range(6)]
+    assert seconds[-1] > 4 * seconds[0]
+    process = world.engine.processes[launched(world)]
+    assert world.claim(launched(world)) is not None
+    world.finish(process, Finish(outcome=Outcome.STOPPED))
+    world.engine.stop(launched(world))
+    world.pass_time(10 * seconds[-1])
+    world.scheduler.tick()
+    assert seconds_to_the_next() == seconds[0]
+
+
+def test_who_is_gone_is_believed_to_be_at_once(world: World) -> None:
+    process = begun(world)
+    world.engine.stop(launched(world))
+    world.scheduler.tick()
+    assert not is_open(world)
+    assert credits(world, process) == 0
 
 
 def launched(world: World) -> str:

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -171,6 +171,10 @@ class StrictEngine:
         }
 
 
+class _EnoughError(Exception):
+    """The test has seen what it wanted to. A scheduler that was stopped would never work again."""
+
+
 class Rests(Wakeup):
     """What the scheduler waits for. Nothing wakes it, but life goes on meanwhile."""
 
@@ -253,11 +257,11 @@ class World:
             for _ in range(max(1, round(seconds))):
                 self.pass_time(1)
                 if second():
-                    self.scheduler.stop()
-                    return
+                    raise _EnoughError
 
         self.rests.live = live
-        self.scheduler.run()
+        with suppress(_EnoughError):
+            self.scheduler.run()
 
     def check_limits(self, request: LaunchRequest) -> None:
         """Fail when this runner is one too many. It is in the database already."""

@@ -139,8 +139,6 @@ class Follower:
         for output in results:
             for folder, relative in wanted.places(output):
                 download = _new_download(output, folder, relative)
-                # The last one in order, too, so that it also wins over other submissions' results.
-                found.pop((output.submission_id, folder, relative), None)
                 found[output.submission_id, folder, relative] = download
         lost = [
             LostDownload(gone.submission_id, folder, relative)
