@@ -1,12 +1,13 @@
 """Dataclasses of rows hold what their columns hold: mypy then checks everybody who reads them."""
 
+from dataclasses import dataclass
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 import pytest
 from farm.db import claims, job_rows, tables
 from farm.db.claims import ClaimRow
-from farm.db.engine.rows import columns_of
+from farm.db.engine.rows import columns_of, reader
 from farm.db.job_rows import JobColumns, JobRow, Work
 from farm.db.runners import RunnerRow
 from farm.db.tables import jobs
@@ -45,3 +46,20 @@ def test_a_field_without_a_column_is_refused() -> None:
     known: list[ColumnElement[Any]] = [jobs.c.id]
     with pytest.raises(KeyError):
         columns_of(RunnerRow, known)
+
+
+def test_a_row_is_read_by_name_whatever_the_order_of_its_columns() -> None:
+    columns = ("frames_done", "id", "runner_id", "runner_job_id", "job_id", "id2", "id2")
+    row = (2, "b", "x", "c", "a", 1, 2)
+
+    assert reader(Pair, columns)(row) == Pair("a", "b")
+    assert reader(Pair, columns, "runner_")(row) == Pair("c", "x")
+    for wrong in (("id",), ("id", "job_id", "id")):
+        with pytest.raises(KeyError):
+            reader(Pair, wrong)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    job_id: str
+    id: str

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from farm_protocol.private import FOLDER_MODE, open_private
 
@@ -15,6 +15,7 @@ from envoy.errors import StartError
 from envoy.process.status_messages import Reason, StatusMessage
 
 Row = TypeVar("Row")
+Kind = TypeVar("Kind")
 
 _PASSING = frozenset(
     {
@@ -235,9 +236,15 @@ class Database:
         """
         return self._read(sql, parameters, lambda cursor: cursor.fetchall())
 
-    def read_named(self, sql: str, parameters: tuple[object, ...] = ()) -> list[dict[str, Any]]:
-        """Return all rows of a query by column name; raises as `read` does."""
-        return self._read(sql, parameters, _by_name)
+    def read_as(
+        self, kind: type[Kind], sql: str, parameters: tuple[object, ...] = ()
+    ) -> list[Kind]:
+        """Return all rows of a query as dataclasses, by column name; raises as `read` does.
+
+        Parameters:
+            kind: has a field for each column, of the type that a sound file has there.
+        """
+        return self._read(sql, parameters, lambda cursor: _as_kind(kind, cursor))
 
     def _read(
         self,
@@ -274,9 +281,9 @@ class Database:
                 connection.execute(f"PRAGMA user_version = {number + 1}")
 
 
-def _by_name(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
+def _as_kind(kind: type[Kind], cursor: sqlite3.Cursor) -> list[Kind]:
     names = [name for name, *_ in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
+    return [kind(**dict(zip(names, row, strict=True))) for row in cursor]
 
 
 def _tables() -> dict[str, list[str]]:

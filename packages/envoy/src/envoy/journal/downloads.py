@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -120,6 +120,21 @@ class DownloadCounts:
         return self.files_total - self.files_done - self.files_failed
 
 
+@dataclass(frozen=True, slots=True)
+class _StoredCounts:
+    """The `DownloadCounts` of an entry, as SQLite computes them."""
+
+    entry_id: str
+    files_total: int
+    files_done: int
+    files_failed: int
+    files_replaced: int
+    bytes_done: float
+    bytes_total: float
+    message: str
+    reason: str
+
+
 class Downloads:
     """The tables ``downloads`` and ``feeds``."""
 
@@ -224,7 +239,8 @@ class Downloads:
 
     def get(self, download_id: int) -> Download | None:
         """Return one download, or None."""
-        rows = self._database.read_named(
+        rows = self._database.read_as(
+            Download,
             "SELECT downloads.id AS id, entry_id, account, folder, relative, hash, size,"
             " downloads.state AS state, written_mtime_ns,"
             " coalesce((SELECT max(real_folder) FROM watches WHERE"
@@ -236,11 +252,11 @@ class Downloads:
         for row in rows:
             try:
                 # A relative one would be that of the folder in which Envoy was started.
-                if not Path(row["real_folder"] or row["folder"]).is_absolute():
+                if not Path(row.real_folder or row.folder).is_absolute():
                     raise ValueError("its folder is not an absolute path")  # noqa: TRY301
-                return Download(**{**row, "state": DownloadState(row["state"])})
+                return replace(row, state=DownloadState(row.state))
             except ValueError as error:
-                self._damage.note("download", row["relative"], error)
+                self._damage.note("download", row.relative, error)
         return None
 
     def of_entry(self, entry_id: str) -> list[Result]:
@@ -293,7 +309,8 @@ class Downloads:
         """Return how the downloads of each entry stand, or of one entry that has any."""
         done = f"state IN ('{DownloadState.DONE}', '{DownloadState.REPLACED}')"
         where = "" if entry_id is None else " WHERE entry_id = ?"
-        rows = self._database.read_named(
+        rows = self._database.read_as(
+            _StoredCounts,
             "SELECT entry_id, count(*) AS files_total,"  # noqa: S608 - constants of this module
             f" sum({done}) AS files_done, sum(state = '{DownloadState.FAILED}') AS files_failed,"
             f" sum(state = '{DownloadState.REPLACED}') AS files_replaced,"
@@ -305,15 +322,15 @@ class Downloads:
             () if entry_id is None else (entry_id,),
         )
         return {
-            row["entry_id"]: DownloadCounts(
-                files_total=row["files_total"],
-                files_done=row["files_done"],
-                files_failed=row["files_failed"],
-                files_replaced=row["files_replaced"],
-                bytes_done=int(row["bytes_done"]),
-                bytes_total=int(row["bytes_total"]),
-                message=row["message"],
-                reason=Reason(row["reason"]),
+            row.entry_id: DownloadCounts(
+                files_total=row.files_total,
+                files_done=row.files_done,
+                files_failed=row.files_failed,
+                files_replaced=row.files_replaced,
+                bytes_done=int(row.bytes_done),
+                bytes_total=int(row.bytes_total),
+                message=row.message,
+                reason=Reason(row.reason),
             )
             for row in rows
         }

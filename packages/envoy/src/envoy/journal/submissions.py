@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 
 from farm_protocol.jobs import Job
 from farm_protocol.text import valid_text
@@ -143,14 +142,43 @@ _COLUMNS = (
 _MESSAGES = TypeAdapter(list[str])
 
 
-def _entry(row: dict[str, Any]) -> Entry:
-    read: dict[str, Any] = {
-        "state": EntryState(row["state"]),
-        "warnings": tuple(_MESSAGES.validate_json(row["warnings"])),
-        "created_at": datetime.fromisoformat(row["created_at"]),
-        "reason": Reason(row["reason"]),
-    }
-    return Entry(**{**row, **read})
+@dataclass(frozen=True, slots=True)
+class _StoredEntry:
+    """An `Entry` as the table has it."""
+
+    id: str
+    account: str
+    project: str
+    name: str
+    output_folder: str
+    spec: str
+    state: str
+    message: str
+    warnings: str
+    bytes_total: int
+    created_at: str
+    farm: str
+    reason: str
+    revision: int | None
+
+
+def _entry(row: _StoredEntry) -> Entry:
+    return Entry(
+        id=row.id,
+        account=row.account,
+        project=row.project,
+        name=row.name,
+        output_folder=row.output_folder,
+        spec=row.spec,
+        state=EntryState(row.state),
+        message=row.message,
+        warnings=tuple(_MESSAGES.validate_json(row.warnings)),
+        bytes_total=row.bytes_total,
+        created_at=datetime.fromisoformat(row.created_at),
+        farm=row.farm,
+        reason=Reason(row.reason),
+        revision=row.revision,
+    )
 
 
 def new_entry(
@@ -413,9 +441,9 @@ class Submissions:
     def _select(self, rest: str, parameters: tuple[object, ...]) -> list[Entry]:
         sql = f"SELECT {_COLUMNS} FROM entries {rest}"  # noqa: S608 - constants of this module
         found: list[Entry] = []
-        for row in self._database.read_named(sql, parameters):
+        for row in self._database.read_as(_StoredEntry, sql, parameters):
             try:
                 found.append(_entry(row))
             except (ValueError, TypeError) as error:
-                self._damage.note("submission", row["id"], error)
+                self._damage.note("submission", row.id, error)
         return found

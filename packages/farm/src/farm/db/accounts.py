@@ -1,15 +1,15 @@
 """Accounts and access keys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from farm_protocol.account import canonical_email, spelled_email
 from farm_protocol.users import Role
-from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Result, Select, bindparam, delete, insert, select, update
 
-from farm.db import plans
+from farm.db.engine.rows import columns_of, reader
 from farm.db.plans import Plan
 from farm.db.tables import access_keys, accounts
 from farm.db.tables import plans as plans_table
@@ -44,31 +44,16 @@ class AccountRow:
 
 
 _COLUMNS: Select[Any] = select(
-    *plans.COLUMNS,
-    accounts.c.id,
-    accounts.c.email,
-    accounts.c.name,
-    accounts.c.password_hash,
-    accounts.c.active,
-    accounts.c.created_at,
-    accounts.c.role,
-    accounts.c.email_notices,
-    accounts.c.balance_micros,
-    accounts.c.consumed_micros,
-    accounts.c.machine_cpu,
-    accounts.c.machine_gpu,
-    accounts.c.stored_bytes,
+    *columns_of(AccountRow, accounts.c), *columns_of(Plan, plans_table.c, "plan_")
 ).join_from(accounts, plans_table, accounts.c.plan == plans_table.c.name)
 
 
-def _account(row: Row[Any]) -> AccountRow:
-    values = tuple(row)
-    own = len(plans.COLUMNS)
-    plan = Plan(*values[:own])
-    account_id, email, name, password_hash, active, created_at, role, *rest = values[own:]
-    return AccountRow(
-        account_id, email, name, password_hash, plan, active, created_at, Role(role), *rest
-    )
+def _accounts(found: Result[Any]) -> list[AccountRow]:
+    columns = tuple(found.keys())
+    account, plan = reader(AccountRow, columns), reader(Plan, columns, "plan_")
+    # What the columns hold of these two is text.
+    read = ((account(row), plan(row)) for row in found)
+    return [replace(each, plan=its, role=Role(each.role)) for each, its in read]
 
 
 def by_email(connection: Connection, email: str) -> AccountRow | None:
@@ -78,14 +63,14 @@ def by_email(connection: Connection, email: str) -> AccountRow | None:
     exactly this spelling wins.
     """
     spellings = [spelled_email(email), canonical_email(email)]
-    rows = connection.execute(_COLUMNS.where(accounts.c.email.in_(spellings)))
-    found = [_account(row) for row in rows]
+    found = _accounts(connection.execute(_COLUMNS.where(accounts.c.email.in_(spellings))))
     return min(found, key=lambda each: spellings.index(each.email), default=None)
 
 
 def by_id(connection: Connection, account_id: str) -> AccountRow:
     """Return an account that exists."""
-    return _account(connection.execute(_COLUMNS.where(accounts.c.id == account_id)).one())
+    (found,) = _accounts(connection.execute(_COLUMNS.where(accounts.c.id == account_id)))
+    return found
 
 
 def is_alone(connection: Connection) -> bool:
@@ -95,13 +80,13 @@ def is_alone(connection: Connection) -> bool:
 
 def fetch_all(connection: Connection) -> list[AccountRow]:
     """Return all accounts, by email."""
-    return [_account(row) for row in connection.execute(_COLUMNS.order_by(accounts.c.email))]
+    return _accounts(connection.execute(_COLUMNS.order_by(accounts.c.email)))
 
 
 def by_key_hash(connection: Connection, key_hash: str) -> AccountRow | None:
     """Return the account that this access key (hashed) belongs to."""
-    row = connection.execute(_BY_KEY, {"key_hash": key_hash}).one_or_none()
-    return None if row is None else _account(row)
+    found = _accounts(connection.execute(_BY_KEY, {"key_hash": key_hash}))
+    return found[0] if found else None
 
 
 # Used with every call of the API, so it is built once.

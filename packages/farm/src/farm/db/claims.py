@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select,
 
 from farm.db import frame_states
 from farm.db.engine.prepared import Prepared
-from farm.db.engine.rows import columns_of
+from farm.db.engine.rows import columns_of, rows_as
 from farm.db.tables import claims, jobs
 from farm.jobs.frames import format_frames
 from farm.jobs.progress import Moved
@@ -104,7 +104,7 @@ def open_claims(connection: Connection, *, runner_id: str | None = None) -> list
     query: Select[Any] = select(*CLAIM).where(claims.c.ended_at.is_(None))
     if runner_id is not None:
         query = query.where(claims.c.runner_id == runner_id)
-    return [ClaimRow(*row) for row in connection.execute(query)]
+    return rows_as(ClaimRow, connection.execute(query))
 
 
 def silent_claims(connection: Connection, now: datetime) -> list[ClaimRow]:
@@ -118,7 +118,7 @@ def silent_claims(connection: Connection, now: datetime) -> list[ClaimRow]:
         claims.c.ended_at.is_(None),
         or_(claims.c.heartbeat_at < now - patience, claims.c.heartbeat_at > now + patience),
     )
-    return [ClaimRow(*row) for row in connection.execute(query)]
+    return rows_as(ClaimRow, connection.execute(query))
 
 
 def add_claim(

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, or_, select, update
 
 from farm.db import frame_runs
 from farm.db.engine.prepared import Prepared
+from farm.db.engine.rows import reader
 from farm.db.tables import frames
 from farm.jobs.progress import NOTHING_MOVED, Moved
 from farm.jobs.retries import Attempted, FrameState, Verdict
@@ -92,7 +93,8 @@ def of_claim(
 
 def unfinished(connection: Connection, claim_id: str) -> list[Attempted]:
     """Return the claim's frames that are not done, in the order it renders them."""
-    return [Attempted(*row) for row in _UNFINISHED.rows(connection, of_claim=claim_id)]
+    found = _UNFINISHED.rows(connection, of_claim=claim_id)
+    return list(map(reader(Attempted, _UNFINISHED.names), found))
 
 
 class Waiting:

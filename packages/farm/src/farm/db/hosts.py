@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from farm_protocol.runner import HostLimits, Program
 from sqlalchemy import Connection, delete, insert, select
 
+from farm.db.engine.rows import columns_of, rows_as
 from farm.db.tables import host_limits, host_programs
 
 COUNTS_FOR = timedelta(days=1)
@@ -115,7 +116,7 @@ def of(connection: Connection, host: str, now: datetime) -> list[Program]:
 def fetch_all(connection: Connection) -> list[HostProgram]:
     """Return every report that was not replaced, by host, product and version."""
     columns = host_programs.c
-    query = select(
-        columns.host, columns.app, columns.version, columns.plugins, columns.reported_at
-    ).order_by(columns.host, columns.app, columns.version)
-    return [HostProgram(*row) for row in connection.execute(query)]
+    query = select(*columns_of(HostProgram, columns)).order_by(
+        columns.host, columns.app, columns.version
+    )
+    return rows_as(HostProgram, connection.execute(query))

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from itertools import starmap
 from typing import Any, TypedDict, Unpack, cast
 
 from farm_protocol.jobs import JobReason, JobState
@@ -15,7 +14,7 @@ from sqlalchemy import (
 )
 
 from farm.db.engine.prepared import Prepared
-from farm.db.engine.rows import columns_of
+from farm.db.engine.rows import columns_of, reader, rows_as
 from farm.db.tables import (
     accounts,
     host_failures,
@@ -138,7 +137,7 @@ class JobRow:
 def row(connection: Connection, job_id: str) -> JobRow:
     """Return the row of a job that exists."""
     (found,) = _ROW.rows(connection, of_job=job_id)
-    return JobRow(*found)
+    return reader(JobRow, _ROW.names)(found)
 
 
 def fetch_many(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobRow]:
@@ -146,7 +145,7 @@ def fetch_many(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobR
     found: dict[str, JobRow] = {}
     for part in parts(job_ids):
         query = select(*ROW_COLUMNS).select_from(ROW_TABLES).where(jobs.c.id.in_(part))
-        found.update((each.id, each) for each in starmap(JobRow, connection.execute(query)))
+        found.update((each.id, each) for each in rows_as(JobRow, connection.execute(query)))
     return {job_id: found[job_id] for job_id in job_ids if job_id in found}
 
 
@@ -202,7 +201,8 @@ class Work:
 
 def work(connection: Connection, job_id: str) -> Work:
     """Return the `Work` of a job that exists."""
-    return Work(*connection.execute(_WORK, {"of_job": job_id}).one())
+    (found,) = rows_as(Work, connection.execute(_WORK, {"of_job": job_id}))
+    return found
 
 
 # Built once: runners ask so often that building these costs more than running them.

@@ -1,6 +1,8 @@
 """Submissions and jobs as the API shows them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -15,6 +17,7 @@ from sqlalchemy import (
 )
 
 from farm.db import metering
+from farm.db.engine.rows import columns_of, rows_as
 from farm.db.job_rows import ROW_TABLES, SUBMISSION_COLUMNS, parts
 from farm.db.tables import (
     job_dependencies,
@@ -34,32 +37,54 @@ INSTANCES = case(
 SAYS = func.trim(jobs.c.message + " " + jobs.c.noticed).label("message")
 """A job's message: its reason, and what looks wrong about its frames."""
 
-_JOB_COLUMNS = (
-    jobs.c.client_id,
-    jobs.c.operation,
-    jobs.c.id,
-    jobs.c.submission_id,
-    jobs.c.name,
-    jobs.c.app,
-    jobs.c.app_version,
-    jobs.c.state,
-    SAYS,
-    jobs.c.reason,
-    jobs.c.warnings,
-    jobs.c.frames_total,
-    jobs.c.frames_done,
-    jobs.c.frames_failed,
-    jobs.c.frames_running,
-    jobs.c.frames_flagged,
-    jobs.c.priority,
-    INSTANCES,
-    jobs.c.machine_type,
-    jobs.c.credits_micros,
-    jobs.c.submitted_at,
-    jobs.c.started_at,
-    jobs.c.finished_at,
-)
-"""What `Job` shows. The parameters are left out: reading them costs more than all the rest."""
+
+@dataclass(frozen=True, slots=True)
+class ShownJob:
+    """What `Job` shows. The parameters are left out: reading them costs more than all the rest.
+
+    Attributes:
+        project, submission_name, output_folder: of its submission.
+        message: see `SAYS`.
+        instances: see `INSTANCES`.
+    """
+
+    id: str
+    client_id: str
+    submission_id: str
+    project: str
+    submission_name: str
+    name: str
+    app: str
+    app_version: str
+    operation: str
+    state: str
+    message: str
+    reason: str
+    warnings: list[str]
+    frames_total: int
+    frames_done: int
+    frames_failed: int
+    frames_running: int
+    frames_flagged: int
+    priority: int
+    instances: int
+    machine_type: str
+    credits_micros: int
+    output_folder: str
+    submitted_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def may_cost(self) -> bool:
+        """Machine time may not be posted yet.
+
+        Of a job whose other frames wait, a renderer that has delivered its own may have to end.
+        """
+        return self.frames_running > 0 or (self.frames_done > 0 and self.finished_at is None)
+
+
+_SHOWN = columns_of(ShownJob, (*jobs.c, *SUBMISSION_COLUMNS, SAYS, INSTANCES))
 
 
 def submission_owner(connection: Connection, submission_id: str) -> str | None:
@@ -71,17 +96,13 @@ def submission_owner(connection: Connection, submission_id: str) -> str | None:
 
 def submission(connection: Connection, submission_id: str) -> Submission:
     """Return a submission that exists, with its jobs."""
-    row = (
-        connection.execute(select(submissions).where(submissions.c.id == submission_id))
-        .mappings()
-        .one()
-    )
+    row = connection.execute(select(submissions).where(submissions.c.id == submission_id)).one()
     return Submission(
-        id=row["id"],
-        project=row["project"],
-        name=row["name"],
-        output_folder=row["output_folder"],
-        submitted_at=row["submitted_at"],
+        id=row.id,
+        project=row.project,
+        name=row.name,
+        output_folder=row.output_folder,
+        submitted_at=row.submitted_at,
         jobs=_read(connection, _job_query().where(jobs.c.submission_id == submission_id)),
     )
 
@@ -214,49 +235,44 @@ def owned(connection: Connection, account_id: str, job_id: str) -> Job | None:
 
 def _job_query() -> Select[Any]:
     return (
-        select(*_JOB_COLUMNS, *SUBMISSION_COLUMNS)
+        select(*_SHOWN)
         .select_from(ROW_TABLES)
         .order_by(submissions.c.number.desc(), jobs.c.position)
     )
 
 
 def _read(connection: Connection, query: Select[Any]) -> list[Job]:
-    found = connection.execute(query).mappings().all()
-    # Of a job whose other frames wait, a renderer that has delivered its own may have to end.
-    costing = [
-        each["id"]
-        for each in found
-        if each["frames_running"] or (each["frames_done"] and each["finished_at"] is None)
-    ]
+    found = rows_as(ShownJob, connection.execute(query))
+    costing = [each.id for each in found if each.may_cost]
     metered = metering.by_job(connection, job_ids=costing) if costing else {}
     return [
         Job(
-            id=each["id"],
-            client_id=each["client_id"],
-            submission_id=each["submission_id"],
-            project=each["project"],
-            submission_name=each["submission_name"],
-            name=each["name"],
-            app=each["app"],
-            app_version=each["app_version"],
-            operation=each["operation"],
-            state=JobState(each["state"]),
-            message=each["message"],
-            reason=JobReason(each["reason"]),
-            warnings=each["warnings"],
-            frames_total=each["frames_total"],
-            frames_done=each["frames_done"],
-            frames_failed=each["frames_failed"],
-            frames_running=each["frames_running"],
-            frames_flagged=each["frames_flagged"],
-            priority=each["priority"],
-            instances=each["instances"],
-            machine_type=each["machine_type"],
-            credits=float(to_credits(each["credits_micros"] + metered.get(each["id"], 0))),
-            output_folder=each["output_folder"],
-            submitted_at=each["submitted_at"],
-            started_at=each["started_at"],
-            finished_at=each["finished_at"],
+            id=each.id,
+            client_id=each.client_id,
+            submission_id=each.submission_id,
+            project=each.project,
+            submission_name=each.submission_name,
+            name=each.name,
+            app=each.app,
+            app_version=each.app_version,
+            operation=each.operation,
+            state=JobState(each.state),
+            message=each.message,
+            reason=JobReason(each.reason),
+            warnings=each.warnings,
+            frames_total=each.frames_total,
+            frames_done=each.frames_done,
+            frames_failed=each.frames_failed,
+            frames_running=each.frames_running,
+            frames_flagged=each.frames_flagged,
+            priority=each.priority,
+            instances=each.instances,
+            machine_type=each.machine_type,
+            credits=float(to_credits(each.credits_micros + metered.get(each.id, 0))),
+            output_folder=each.output_folder,
+            submitted_at=each.submitted_at,
+            started_at=each.started_at,
+            finished_at=each.finished_at,
         )
         for each in found
     ]

@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from farm.db.engine.prepared import Prepared
+from farm.db.engine.rows import columns_of, first_as, rows_as
 from farm.db.tables import accounts, jobs, ledger_entries, ledger_postings
 
 USAGE = "usage"
@@ -102,26 +103,19 @@ def history(
     query = _movements(account_id).order_by(ledger_postings.c.entry_id.desc()).limit(limit)
     if before is not None:
         query = query.where(ledger_postings.c.entry_id < before)
-    return [Movement(*row) for row in connection.execute(query)]
+    return rows_as(Movement, connection.execute(query))
 
 
 def movement(connection: Connection, account_id: str, reference: str) -> Movement | None:
     """Return an account's transaction with this reference, None when there is none."""
     query = _movements(account_id).where(ledger_entries.c.reference == reference)
-    row = connection.execute(query).first()
-    return None if row is None else Movement(*row)
+    return first_as(Movement, connection.execute(query))
 
 
 def _movements(account_id: str) -> Select[Any]:
     return (
-        select(
-            ledger_entries.c.id,
-            ledger_entries.c.kind,
-            ledger_postings.c.amount_micros,
-            ledger_entries.c.reference,
-            ledger_entries.c.reason,
-            ledger_entries.c.created_at,
-        )
+        select(*columns_of(Movement, (*ledger_entries.c, ledger_postings.c.amount_micros)))
+        .select_from(ledger_postings)
         .join(ledger_entries)
         .where(ledger_postings.c.account_id == account_id)
     )

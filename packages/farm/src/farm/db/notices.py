@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
 
+from farm.db.engine.rows import columns_of, rows_as
 from farm.db.tables import accounts, notices
 
 
@@ -45,20 +46,13 @@ def add(connection: Connection, account_id: str, subject: str, text: str, now: d
 def due(connection: Connection, now: datetime, limit: int) -> Sequence[Notice]:
     """Return the notices to send now, oldest first."""
     rows = connection.execute(
-        select(
-            notices.c.id,
-            accounts.c.email,
-            notices.c.subject,
-            notices.c.text,
-            notices.c.attempts,
-            notices.c.created_at,
-        )
-        .join(accounts)
+        select(*columns_of(Notice, (*notices.c, accounts.c.email)))
+        .join_from(notices, accounts)
         .where(notices.c.sent_at.is_(None), notices.c.not_before <= now)
         .order_by(notices.c.id)
         .limit(limit)
     )
-    return [Notice(*row) for row in rows]
+    return rows_as(Notice, rows)
 
 
 def settled(connection: Connection, notice_id: int, now: datetime, error: str = "") -> None:

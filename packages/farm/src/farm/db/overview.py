@@ -6,6 +6,7 @@ from datetime import datetime
 from farm_protocol.jobs import JobState
 from sqlalchemy import Connection, func, select
 
+from farm.db.engine.rows import rows_as
 from farm.db.jobs import INSTANCES, SAYS
 from farm.db.tables import accounts, claims, jobs, plans, runners, submissions
 
@@ -83,7 +84,7 @@ def job_lines(
     query = (
         select(
             jobs.c.id,
-            accounts.c.email,
+            accounts.c.email.label("user"),
             submissions.c.project,
             jobs.c.submission_id,
             submissions.c.name.label("submission"),
@@ -110,7 +111,7 @@ def job_lines(
         query = query.where(accounts.c.email == user)
     if not over:
         query = query.where(jobs.c.state.not_in(_OVER))
-    return [JobLine(*tuple(row)) for row in connection.execute(query)]
+    return rows_as(JobLine, connection.execute(query))
 
 
 def worker_lines(connection: Connection) -> list[WorkerLine]:
@@ -126,17 +127,17 @@ def worker_lines(connection: Connection) -> list[WorkerLine]:
             runners.c.id,
             runners.c.host,
             jobs.c.machine_type,
-            accounts.c.email,
-            jobs.c.id,
-            jobs.c.name,
-            runners.c.created_at,
+            accounts.c.email.label("user"),
+            jobs.c.id.label("job_id"),
+            jobs.c.name.label("job"),
+            runners.c.created_at.label("since"),
             runners.c.yielding,
-            func.coalesce(claims.c.frames, ""),
-            func.coalesce(claims.c.frames_done, 0),
-            func.coalesce(claims.c.frames_total, 0),
+            func.coalesce(claims.c.frames, "").label("frames"),
+            func.coalesce(claims.c.frames_done, 0).label("claim_done"),
+            func.coalesce(claims.c.frames_total, 0).label("claim_total"),
             claims.c.current_frame,
-            claims.c.heartbeat_at,
-            total,
+            claims.c.heartbeat_at.label("heard_at"),
+            total.label("frames_done"),
         )
         .join(jobs, jobs.c.id == runners.c.job_id)
         .join(accounts, accounts.c.id == jobs.c.account_id)
@@ -144,7 +145,7 @@ def worker_lines(connection: Connection) -> list[WorkerLine]:
         .where(runners.c.ended_at.is_(None))
         .order_by(runners.c.created_at, runners.c.id)
     )
-    return [WorkerLine(*tuple(row)) for row in connection.execute(query)]
+    return rows_as(WorkerLine, connection.execute(query))
 
 
 def jobs_beginning_with(connection: Connection, prefix: str) -> list[str]:

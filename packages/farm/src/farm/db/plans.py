@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from farm.db.engine.rows import columns_of, first_as, rows_as
 from farm.db.tables import accounts, plans
 
 
@@ -25,24 +26,17 @@ class Plan:
     max_in_flight: int = 0
 
 
-COLUMNS = (
-    plans.c.name,
-    plans.c.job_throughput_limit,
-    plans.c.max_throughput,
-    plans.c.max_stored,
-    plans.c.max_in_flight,
-)
+_COLUMNS = columns_of(Plan, plans.c)
 
 
 def fetch_all(connection: Connection) -> list[Plan]:
     """Return all plans, by name."""
-    return [Plan(*row) for row in connection.execute(select(*COLUMNS).order_by(plans.c.name))]
+    return rows_as(Plan, connection.execute(select(*_COLUMNS).order_by(plans.c.name)))
 
 
 def named(connection: Connection, name: str) -> Plan | None:
     """Return a plan, or None."""
-    row = connection.execute(select(*COLUMNS).where(plans.c.name == name)).one_or_none()
-    return None if row is None else Plan(*row)
+    return first_as(Plan, connection.execute(select(*_COLUMNS).where(plans.c.name == name)))
 
 
 def changed(connection: Connection, name: str, **limits: int | None) -> Plan:

@@ -7,7 +7,7 @@ from uuid import uuid4
 from farm_protocol.files import ProjectSummary
 from sqlalchemy import Connection, func, insert, select, update
 
-from farm.db.engine.rows import values_of
+from farm.db.engine.rows import columns_of, first_as, values_of
 from farm.db.tables import manifest_entries, projects
 
 
@@ -33,12 +33,12 @@ class ProjectRow:
 
 def find(connection: Connection, account_id: str, name: str) -> ProjectRow | None:
     """Return an account's project; None when there is none."""
-    row = connection.execute(
-        select(
-            projects.c.id, projects.c.updated_at, projects.c.snapshots, projects.c.revision
-        ).where(projects.c.account_id == account_id, projects.c.name == name)
-    ).one_or_none()
-    return None if row is None else ProjectRow(**row._mapping)
+    found = connection.execute(
+        select(*columns_of(ProjectRow, projects.c)).where(
+            projects.c.account_id == account_id, projects.c.name == name
+        )
+    )
+    return first_as(ProjectRow, found)
 
 
 def ensure(connection: Connection, account_id: str, name: str, now: datetime) -> ProjectRow:

@@ -7,9 +7,9 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 
 from farm.db import job_rows
-from farm.db.claims import CLAIM, ClaimRow
+from farm.db.claims import ClaimRow
 from farm.db.engine.prepared import Prepared
-from farm.db.engine.rows import columns_of
+from farm.db.engine.rows import columns_of, reader, rows_as
 from farm.db.job_rows import JobRow
 from farm.db.tables import accounts, claims, jobs, runners
 from farm.jobs.retries import ClaimEnd
@@ -104,7 +104,7 @@ def live_runners(connection: Connection, job_id: str | None = None) -> list[Runn
     query = select(*_RUNNER).where(runners.c.ended_at.is_(None))
     if job_id is not None:
         query = query.where(runners.c.job_id == job_id)
-    return [RunnerRow(*row) for row in connection.execute(query)]
+    return rows_as(RunnerRow, connection.execute(query))
 
 
 def stuck_runners(connection: Connection, lost_before: datetime) -> list[RunnerRow]:
@@ -131,7 +131,7 @@ def stuck_runners(connection: Connection, lost_before: datetime) -> list[RunnerR
             runners.c.id.not_in(at_work),
         )
     )
-    return [RunnerRow(*row) for row in connection.execute(query)]
+    return rows_as(RunnerRow, connection.execute(query))
 
 
 def idle_runners(connection: Connection, heard_before: datetime) -> list[RunnerRow]:
@@ -154,7 +154,7 @@ def idle_runners(connection: Connection, heard_before: datetime) -> list[RunnerR
         func.coalesce(runners.c.heard_at, first) < heard_before,
         ~busy.exists(),
     )
-    return [RunnerRow(*row) for row in connection.execute(query)]
+    return rows_as(RunnerRow, connection.execute(query))
 
 
 def heard_since(connection: Connection, moment: datetime) -> set[str]:
@@ -211,20 +211,24 @@ def has_claimed(connection: Connection, runner_id: str) -> bool:
 
 def caller(connection: Connection, token_hash: str, now: datetime) -> Caller | None:
     """Return the living runner of a token, with its job and its claim, in one query."""
-    found = _CALLER.one(connection, of_token=token_hash, now=now)
-    if found is None:
+    row = _CALLER.one(connection, of_token=token_hash, now=now)
+    if row is None:
         return None
-    runner, claim, job = found[:_A], found[_A:_B], found[_B:]
+    claimed = row[_CALLER.names.index("claim_id")] is not None
     return Caller(
-        RunnerRow(*runner),
-        JobRow(*job),
-        None if claim[0] is None else ClaimRow(*claim),
+        runner=reader(RunnerRow, _CALLER.names, "runner_")(row),
+        job=reader(JobRow, _CALLER.names)(row),
+        claim=reader(ClaimRow, _CALLER.names, "claim_")(row) if claimed else None,
     )
 
 
 # Compiled once, since every call of a runner begins with it.
 _CALLER = Prepared(
-    select(*_RUNNER, *CLAIM, *job_rows.ROW_COLUMNS)
+    select(
+        *columns_of(RunnerRow, runners.c, "runner_"),
+        *columns_of(ClaimRow, claims.c, "claim_"),
+        *job_rows.ROW_COLUMNS,
+    )
     .select_from(
         job_rows.ROW_TABLES.join(runners, runners.c.job_id == jobs.c.id).outerjoin(
             claims, and_(claims.c.runner_id == runners.c.id, claims.c.ended_at.is_(None))
@@ -236,5 +240,3 @@ _CALLER = Prepared(
         runners.c.expires_at > bindparam("now"),
     )
 )
-_A = len(_RUNNER)
-_B = _A + len(CLAIM)

@@ -44,12 +44,17 @@ class _Compiled:
 
 
 class Prepared:
-    """A statement that is compiled once for each database."""
+    """A statement that is compiled once for each database.
+
+    Attributes:
+        names: of the columns of its rows, in order.
+    """
 
     def __init__(self, statement: Select[Any] | Insert | Update | Delete) -> None:
         """Nothing is compiled before its first use."""
         self._statement = statement
         self._columns = tuple(statement.exported_columns)
+        self.names = tuple(column.name for column in self._columns)
         self._compiled: dict[tuple[str, tuple[str, ...]], _Compiled] = {}
 
     def rows(self, connection: Connection, **values: Any) -> list[tuple[Any, ...]]:
