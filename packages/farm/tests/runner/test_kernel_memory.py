@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from farm.confine import probe
-from farm.runner.limits.cgroups import usable
 from farm_protocol.runner import JobLimits, SandboxMode
 from messages import says
 
@@ -15,7 +14,6 @@ from .test_limits import MEGABYTE, attack, in_both_worlds
 from .test_unmapped_memory import HELPERS, TCP
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells all of it")
-watched = pytest.mark.skipif(usable(), reason="a control group counts memory here")
 needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
 
 LOCKS = """
@@ -148,9 +146,7 @@ def test_who_keeps_files_open_by_waiting_for_them_is_ended(
 @pytest.mark.parametrize(
     ("grows", "by", "message"),
     [
-        pytest.param(
-            "unexplained_bytes", 200 * MEGABYTE, "kernel-memory-attributed", marks=watched
-        ),
+        ("unexplained_bytes", 200 * MEGABYTE, "kernel-memory-attributed"),
         ("open_files", 50_000, "open-files-attributed"),
     ],
 )

@@ -34,7 +34,13 @@ What is refused on every machine, and why:
   that were never written, in memory that no process or control group is charged for.
 - Transmit timestamps of sockets (SO_TIMESTAMPING), for which a socket keeps copies of what it has
   sent; and IPv6 flow labels, of which there is a limited number for the whole machine.
-- IP protocols other than TCP and UDP.
+- IP protocols other than TCP and UDP, and netlink protocols other than NETLINK_ROUTE, by which the
+  C library lists network interfaces. Programs can send each other messages by some of the others,
+  which wait in queues that no process or control group is charged for.
+- Larger socket buffers: setsockopt does nothing and reports success, since the kernel may also set
+  a smaller size than requested. A control group is not charged for the buffers of all sockets.
+- Tracing (ptrace), also of a program's own children, whose execve can be kept waiting by it: the
+  arguments of the new program then are in memory that belongs to no process.
 - Others that a renderer does not need, and that have been used to attack kernels.
 
 Everything else is allowed, as nobody knows which system calls renderers, plug-ins and drivers need.
@@ -47,8 +53,8 @@ Where no control group counts memory, a second filter for each machine also refu
 allocate memory which cannot be found by examining processes: memory files, which can be hidden in
 the queue of a socket; message queues, large semaphore sets and shared memory of System V, which
 belong to no process; pages that are passed to a pipe or socket (vmsplice, splice, tee, sendfile),
-where a whole page may be kept for each byte that the kernel counts; and larger socket buffers. The
-errors are those of older kernels, with which programs fall back to copying.
+where a whole page may be kept for each byte that the kernel counts. The errors are those of older
+kernels, with which programs fall back to copying.
 
 The filters are BPF programs as `seccomp(2)` and bubblewrap's ``--seccomp`` expect them. They are
 stored next to this file, from where bubblewrap reads them; ``python -m farm.confine.system_calls``
@@ -74,8 +80,9 @@ _ALLOW, _ERROR = 0x7FFF0000, 0x00050000  # linux/seccomp.h
 _X32 = 0x40000000
 """System call numbers from here on belong to the x32 ABI, which nobody uses."""
 # linux/socket.h. Python defines only those of the system on which it was built.
-_FAMILIES, _IP_FAMILIES = (1, 16), (2, 10)
-"""AF_UNIX and AF_NETLINK; AF_INET and AF_INET6: the families that a network namespace isolates."""
+_UNIX, _NETLINK, _IP_FAMILIES = 1, 16, (2, 10)
+"""AF_UNIX; AF_NETLINK; AF_INET and AF_INET6: the families that a network namespace isolates."""
+_NETLINK_ROUTE = 0  # linux/netlink.h
 _PROTOCOLS = (0, 6, 17)
 """IP protocols: the default of the type, TCP and UDP. The queues of others are in no table that is
 read (MPTCP), or are charged to the memory of UDP without being counted as UDP (UDP-Lite)."""
@@ -96,6 +103,7 @@ class _Calls:
         polls: poll and its variants; argument 2 is the number of files.
         selects: select and its variants; argument 1 is the number of files.
         session: setsid.
+        trace: ptrace.
         processes: prctl; argument 1 is the option.
         refused: calls that are always refused, by name.
         attributes: setxattr, lsetxattr, fsetxattr.
@@ -112,6 +120,7 @@ class _Calls:
     polls: tuple[int, ...]
     selects: tuple[int, ...]
     session: int
+    trace: int
     processes: int
     refused: Mapping[str, int]
     attributes: tuple[int, ...]
@@ -142,6 +151,7 @@ _AMD64 = _Calls(
     polls=(7, 271),
     selects=(23, 270),
     session=112,
+    trace=101,
     processes=157,
     refused={
         "io_setup": 206,
@@ -179,6 +189,7 @@ _I386 = _Calls(
     polls=(168, 309, 414),
     selects=(142, 308, 413),
     session=66,
+    trace=26,
     processes=172,
     refused={
         "old_select": 82,  # Its arguments are in memory.
@@ -219,6 +230,7 @@ _ARM64 = _Calls(
     polls=(73,),
     selects=(72,),
     session=157,
+    trace=117,
     processes=167,
     refused={
         "io_setup": 0,
@@ -340,9 +352,11 @@ def _body(calls: _Calls, watched: bool) -> list[bytes]:
         # The error of a file system without attributes: programs that copy files ignore it.
         lines += [_line(_EQUAL, number, 0, 1), _refuse(errno.ENOTSUP)]
     lines += [_line(_EQUAL, calls.session, 0, 1), _refuse(0)]
+    # The error of a security module that forbids it, which reporters of crashes handle.
+    lines += [_line(_EQUAL, calls.trace, 0, 1), _refuse(errno.EPERM)]
     lines += _threads_and_namespaces(calls)
     lines += _no_filters_and_no_new_options(calls)
-    lines += _options_of_sockets(calls, watched)
+    lines += _options_of_sockets(calls)
     lines += _what_is_wanted_of_files(calls)
     if watched:
         lines += _no_more_memory(calls)
@@ -353,9 +367,15 @@ def _body(calls: _Calls, watched: bool) -> list[bytes]:
 
 
 def _sockets() -> list[bytes]:
-    lines = [_line(_LOAD, _FIRST_ARGUMENT)]
-    for family in _FAMILIES:
-        lines += [_line(_EQUAL, family, 0, 1), _line(_RETURN, _ALLOW)]
+    netlink = [
+        *(_line(_LOAD, _THIRD_ARGUMENT), _line(_EQUAL, _NETLINK_ROUTE, 0, 1)),
+        *(_line(_RETURN, _ALLOW), _refuse(errno.EPROTONOSUPPORT)),
+    ]
+    lines = [
+        _line(_LOAD, _FIRST_ARGUMENT),
+        *(_line(_EQUAL, _UNIX, 0, 1), _line(_RETURN, _ALLOW)),
+        *(_line(_EQUAL, _NETLINK, 0, len(netlink)), *netlink),
+    ]
     for at, family in enumerate(_IP_FAMILIES, start=1):
         lines.append(_line(_EQUAL, family, len(_IP_FAMILIES) - at + 1))
     lines += [
@@ -434,26 +454,16 @@ def _no_filters_and_no_new_options(calls: _Calls) -> list[bytes]:
     return [_line(_EQUAL, calls.processes, 0, len(asked)), *asked]
 
 
-def _options_of_sockets(calls: _Calls, watched: bool) -> list[bytes]:
+def _options_of_sockets(calls: _Calls) -> list[bytes]:
+    # The error of a kernel without these options; for a size, none: nothing happens.
+    refused = {each: errno.ENOPROTOOPT for each in _SO_REFUSED} | dict.fromkeys(_SO_SIZES, 0)
+    labels = {_IPV6_FLOWLABEL_MGR: errno.ENOPROTOOPT}
     lines = []
-    for level, options in ((_SOL_SOCKET, _SO_REFUSED), (_SOL_IPV6, (_IPV6_FLOWLABEL_MGR,))):
-        # The error of a kernel without these options.
-        refused = [_line(_LOAD, _THIRD_ARGUMENT)]
-        for option in options:
-            refused += [_line(_EQUAL, option, 0, 1), _refuse(errno.ENOPROTOOPT)]
-        lines += [
-            *(_line(_LOAD, _SECOND_ARGUMENT), _line(_EQUAL, level, 0, len(refused))),
-            *refused,
-        ]
-    if watched:
-        # Does nothing and reports success: the kernel may also set a smaller size than requested.
-        ignored = [_line(_LOAD, _THIRD_ARGUMENT)]
-        for option in _SO_SIZES:
-            ignored += [_line(_EQUAL, option, 0, 1), _refuse(0)]
-        lines += [
-            *(_line(_LOAD, _SECOND_ARGUMENT), _line(_EQUAL, _SOL_SOCKET, 0, len(ignored))),
-            *ignored,
-        ]
+    for level, options in ((_SOL_SOCKET, refused), (_SOL_IPV6, labels)):
+        asked = [_line(_LOAD, _THIRD_ARGUMENT)]
+        for option, number in options.items():
+            asked += [_line(_EQUAL, option, 0, 1), _refuse(number)]
+        lines += [_line(_LOAD, _SECOND_ARGUMENT), _line(_EQUAL, level, 0, len(asked)), *asked]
     lines.append(_line(_RETURN, _ALLOW))
     return [_line(_EQUAL, calls.options, 0, len(lines)), *lines]
 

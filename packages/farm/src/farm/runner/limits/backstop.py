@@ -7,6 +7,7 @@ has more of, and attributes it by system time (`attribution`).
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,11 +58,17 @@ class Attributed:
 class Backstop:
     """Attributes the growth of the machine's resources to a renderer, from look to look."""
 
-    def __init__(self) -> None:
-        """Begin, before the renderer starts."""
+    def __init__(self, charged_bytes: Callable[[], int] = int) -> None:
+        """Begin, before the renderer starts.
+
+        Parameters:
+            charged_bytes: returns how much of the otherwise unexplained memory is charged to the
+                renderer's control group, which limits it.
+        """
+        self._charged_bytes = charged_bytes
         self._time = ProcessorTime[psutil.Process](processors())
         self._share = Share(_system_seconds())
-        self._kernel = Attribution(unexplained_bytes())
+        self._kernel = Attribution(self._unexplained_bytes())
         self._shared = Attribution(shared_bytes())
         self._files = Attribution(open_files())
 
@@ -75,10 +82,13 @@ class Backstop:
         ours = self._time.update(tree.system, now, lambda process: runnable_threads(process.pid))
         share = self._share.update(_system_seconds(), ours)
         return Attributed(
-            kernel_bytes=self._kernel.update(unexplained_bytes(), share),
+            kernel_bytes=self._kernel.update(self._unexplained_bytes(), share),
             shared_bytes=self._shared.update(shared_bytes(), share),
             files=self._files.update(open_files(), share),
         )
+
+    def _unexplained_bytes(self) -> int:
+        return max(0, unexplained_bytes() - self._charged_bytes())
 
 
 def most_files() -> int:

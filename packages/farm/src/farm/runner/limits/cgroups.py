@@ -1,5 +1,8 @@
 """Linux control groups (cgroup v2): the kernel enforces a renderer's memory limit.
 
+Memory includes swap: a group may have none of that. What the kernel charges to no group, such as
+the queues of some sockets, is left to `watch`.
+
 A runner can create a group if it is root on a machine or in a container, or if systemd has
 delegated its service's control group to it (``Delegate=yes`` with ``DelegateSubgroup=``). Groups
 that systemd has not delegated are left alone.
@@ -18,6 +21,10 @@ _NEEDED = frozenset({"memory", "pids"})
 _NAME = "envoy-render-"
 _SYSTEMD = Path("/run/systemd/system")
 """Exists if systemd manages this machine's control groups."""
+_EXPLAINED = ("kernel_stack", "pagetables", "sec_pagetables", "slab_reclaimable", "zswap")
+"""Parts of ``kernel`` in ``memory.stat`` that ``/proc/meminfo`` reports as well."""
+_PARTS = ("slab_unreclaimable", "percpu", "vmalloc")
+"""The others, as far as kernels before 5.18 report them, which have no ``kernel``."""
 _TRIES, _PAUSE_SECONDS = 40, 0.05
 
 
@@ -54,6 +61,9 @@ class Group:
         try:
             path.mkdir(exist_ok=True)
             (path / "memory.max").write_text(str(limits.memory_bytes))
+            # A kernel without swap, or one that does not count it, does not have this file.
+            with contextlib.suppress(OSError):
+                (path / "memory.swap.max").write_text("0")
             (path / "pids.max").write_text(str(limits.processes))
             # Kill all processes of a renderer together: those left would only hang.
             (path / "memory.oom.group").write_text("1")
@@ -72,6 +82,26 @@ class Group:
             )
         except OSError:
             return Counts(0.0, 0, 0)
+
+    def kernel_bytes(self) -> int:
+        """Return the memory that the kernel uses for itself on behalf of the group, in bytes.
+
+        Without what `farm.runner.limits.backstop.unexplained_bytes` takes as explained.
+        """
+        has = self._statistics()
+        if "kernel" in has:
+            return max(0, has["kernel"] - sum(has.get(each, 0) for each in _EXPLAINED))
+        return sum(has.get(each, 0) for each in _PARTS)
+
+    def connection_bytes(self) -> int:
+        """Return the memory of TCP and UDP sockets that is charged to the group, in bytes."""
+        return self._statistics().get("sock", 0)
+
+    def _statistics(self) -> dict[str, int]:
+        try:
+            return _values(self.path / "memory.stat")
+        except OSError:
+            return {}
 
     def kill(self) -> None:
         """Kill all processes in the group."""

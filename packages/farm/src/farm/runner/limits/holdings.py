@@ -74,6 +74,7 @@ class Holdings:
     Attributes:
         shared_bytes: size of files in memory, mapped or not.
         buffer_bytes: upper bound for the buffers of pipes and sockets.
+        socket_bytes: the part of it that is the sockets'.
         disk_bytes: size of unlinked files on disk.
         unmeasured: for some of these files, only the mapped part could be measured.
         count: number of open files, mappings and watches (epoll, inotify) that were examined.
@@ -88,6 +89,7 @@ class Holdings:
 
     shared_bytes: int = 0
     buffer_bytes: int = 0
+    socket_bytes: int = 0
     disk_bytes: int = 0
     unmeasured: bool = False
     count: int = 0
@@ -131,6 +133,7 @@ def holdings_of(processes: Sequence[int], shared_bytes: int, sandboxed: bool) ->
     total.too_many |= sockets.too_many
     total.hidden_sockets, total.starving = sockets.hidden, sockets.starving
     total.lost_sockets = sockets.lost
+    total.socket_bytes = sockets.buffer_bytes
     total.buffer_bytes = _pipes(len(found.pipes) + found.waited_for) + sockets.buffer_bytes
     return total
 

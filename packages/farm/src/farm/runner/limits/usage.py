@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,11 +13,9 @@ from farm_protocol.runner import HostLimits
 from farm.confine import ends_all, is_root
 from farm.runner.limits import cgroups
 from farm.runner.limits.amounts import Machine, held_by
+from farm.runner.limits.process_memory import ProcessMemory, fair_share_of, memory_of
 from farm.runner.limits.processor_time import Used
-from farm.runner.limits.threads import TRIES, has_ended, living_thread, thread_count
-
-_AMOUNT = re.compile(rb"^(VmRSS|RssShmem|VmPTE|Pss|Pss_Shmem):[ \t]+([0-9]+) kB$", re.MULTILINE)
-"""Matches whole lines only: a line also contains the process's name, which it can choose itself."""
+from farm.runner.limits.threads import thread_count
 
 
 def this_machine(folder: Path) -> Machine:
@@ -92,7 +89,7 @@ class Tree:
     Attributes:
         members: the process itself, then its descendants.
         processes: number of processes and their threads.
-        memory_bytes: RAM; shared memory counts once.
+        memory_bytes: in RAM and in swap; shared memory counts once.
         shared_bytes: the part of it that is shared memory, not backed by a file on disk.
         used: processor time by process; {} when there are too many of them.
         system: the part of it that the kernel spent for them.
@@ -135,24 +132,22 @@ def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
         return Tree()
     if len(members) > most_processes:
         return Tree(members, len(members))
-    threads, resident, shared, tables = 0, 0, 0, 0
+    threads, memories = 0, list[ProcessMemory]()
     used, system = {}, {}
     for each in members:
         with contextlib.suppress(psutil.Error), each.oneshot():
             threads += thread_count(each.pid) or each.num_threads()
-            values = _memory(each.pid)
-            resident += values.get("VmRSS") or each.memory_info().rss
-            shared += values.get("RssShmem", 0)
-            tables += values.get("VmPTE", 0)
+            memories.append(memory_of(each.pid) or ProcessMemory(each.memory_info().rss))
             times = each.cpu_times()
             waited = getattr(times, "children_system", 0.0)
             system[each] = Used(times.system, waited)
             waited += getattr(times, "children_user", 0.0)
             used[each] = Used(times.user + times.system, waited)
-    if resident > most_memory_bytes and len(members) > 1:
-        shares = [_fair_share(each) for each in members]
-        resident, shared = (sum(parts) for parts in zip(*shares, strict=True))
-    return Tree(members, threads, resident + tables, shared, used, system)
+    memory = _sum(memories)
+    if memory.resident + memory.swapped > most_memory_bytes and len(members) > 1:
+        memory = _sum(_fair_share(each) for each in members)
+    total = memory.resident + memory.swapped + memory.tables
+    return Tree(members, threads, total, memory.shared, used, system)
 
 
 def cpu_seconds_of_ended() -> float:
@@ -176,33 +171,23 @@ def _children(parents: Iterable[psutil.Process]) -> set[psutil.Process]:
     return found
 
 
-def _fair_share(process: psutil.Process) -> tuple[int, int]:
-    """Return a process's share of memory (PSS), and its share of shared memory, in bytes."""
-    values = _memory(process.pid, "smaps_rollup")
-    if "Pss" in values:
-        return values["Pss"], values.get("Pss_Shmem", 0)
+def _fair_share(process: psutil.Process) -> ProcessMemory:
+    """Return a process's share of memory; of one that cannot be examined, all that it has."""
     try:
-        # For a process that cannot be examined, all that it has.
-        values = _memory(process.pid)
-        return values.get("VmRSS") or process.memory_info().rss, values.get("RssShmem", 0)
+        return (
+            fair_share_of(process.pid)
+            or memory_of(process.pid)
+            or ProcessMemory(process.memory_info().rss)
+        )
     except psutil.Error:
-        return 0, 0
+        return ProcessMemory()
 
 
-def _memory(process: int, file: str = "status") -> dict[str, int]:
-    """Return a process's memory statistics in bytes; {} if it is gone, or this is not Linux."""
-    for _ in range(TRIES):
-        if values := _status(living_thread(process), file):
-            return values
-        if has_ended(process):
-            break
-    return {}
-
-
-def _status(process: int, file: str) -> dict[str, int]:
-    """Read memory statistics from /proc, in bytes; {} if the process is gone, or not on Linux."""
-    try:
-        text = Path(f"/proc/{process}/{file}").read_bytes()
-    except OSError:
-        return {}
-    return {name.decode(): int(kilobytes) * 1024 for name, kilobytes in _AMOUNT.findall(text)}
+def _sum(parts: Iterable[ProcessMemory]) -> ProcessMemory:
+    parts = list(parts)
+    return ProcessMemory(
+        resident=sum(each.resident for each in parts),
+        swapped=sum(each.swapped for each in parts),
+        shared=sum(each.shared for each in parts),
+        tables=sum(each.tables for each in parts),
+    )

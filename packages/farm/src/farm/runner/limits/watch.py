@@ -1,6 +1,7 @@
 """Enforces the limits of a claim's renderer, and reports which one it has hit.
 
-With a control group, the kernel counts and this only reads; without, all processes, what they hold
+With a control group, the kernel counts memory and processes, but for the memory that it charges to
+no group: queues of sockets, and what only `backstop` sees. Without, all processes, what they hold
 open (`holdings`) and the work folder are checked twice a second. In between, the kernel's own
 limits apply: the size of a file and, in a sandbox, the number of processes.
 """
@@ -96,7 +97,8 @@ class Watch:
         self._tree = Tree()
         self._processor_time = ProcessorTime[psutil.Process](processors())
         self._sandboxed = sandboxed
-        self._backstop, self._attributed = Backstop(), Attributed()
+        charged = self._group.kernel_bytes if self._group else int
+        self._backstop, self._attributed = Backstop(charged), Attributed()
         self._held, self._hidden_looks, self._sent_looks = Holdings(), 0, 0
         self._lost_sockets: list[frozenset[bytes]] = []
         self._next_folder_look = self._next_held_look = 0.0
@@ -182,10 +184,12 @@ class Watch:
         return _unlinked_of(self._holdings())
 
     def _memory_bytes(self) -> int:
-        """Return the memory of all processes, plus unowned memory where only we count."""
+        """Return the memory of all processes, plus unowned memory that no group is charged for."""
         tree, held = self._tree, self._held
         if self._group is not None:
-            return tree.memory_bytes
+            # It is charged for pipes and files in memory, and for connections.
+            queues = max(0, held.socket_bytes - self._group.connection_bytes())
+            return tree.memory_bytes + queues
         unmapped = max(0, held.shared_bytes - tree.shared_bytes)
         return tree.memory_bytes + unmapped + held.buffer_bytes
 
@@ -220,7 +224,7 @@ class Watch:
         """Return the failure for what no process accounts for: see `Backstop`."""
         # It is an estimate: the frame may succeed elsewhere.
         kernel_bytes, most = self._attributed.kernel_bytes, self._limits.memory_bytes
-        if self._group is None and kernel_bytes > most:
+        if kernel_bytes > most:
             return Failure(
                 "The renderer has made the operating system use about"
                 f" {size(kernel_bytes)} of memory for itself; it may use {size(most)} on this"
