@@ -1,5 +1,6 @@
 """Confined programs that turn against bubblewrap so as to outlive it: real, hostile processes."""
 
+import os
 import platform
 import signal
 import subprocess
@@ -57,7 +58,7 @@ def test_nothing_outlives_the_sandbox_of_an_ordinary_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Where there is a filter, it refuses this way already.
-    monkeypatch.setattr("farm.confine.bubblewrap.filter_file", lambda *_, **__: None)
+    monkeypatch.setattr("farm.confine.bubblewrap._filter_file", lambda _: os.devnull)
     said = tmp_path / "said"
     with ordinary_user() as user, said.open("w") as output:
         line = [*drop(user), *prefix(View(), None), PYTHON, "-c", FORGETTING]
