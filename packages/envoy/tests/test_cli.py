@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import socket
 import sqlite3
 import subprocess
@@ -98,6 +99,25 @@ def test_an_address_that_is_no_farms_is_refused_at_once(tmp_path: Path, url: str
     assert told.returncode == 1
     assert says(" ".join(told.stderr.split()), "not-address-farm-such-https")
     assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("STRICT", "perhaps", "'strict' must be"),
+        ("GATHER", "all", saying("must-be-one-of")),
+        ("GATHER_FOLDERS", "here", saying("setting-not-valid-json-write", "ENVOY_GATHER_FOLDERS")),
+    ],
+)
+def test_a_variable_that_is_wrong_is_named(
+    tmp_path: Path, variable: str, value: str, told: str | saying
+) -> None:
+    variables = os.environ | {f"ENVOY_{variable}": value}
+    done = envoy("up", "--port", "0", "--data-dir", str(tmp_path / "envoy"), env=variables)
+    assert done.returncode == 1
+    shown = " ".join(done.stderr.split())
+    assert says(shown, told) if isinstance(told, saying) else told in shown
+    assert "Traceback" not in done.stderr
 
 
 def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@ from envoy.errors import InvalidRequestError
 from envoy.submissions.compose import compose
 from envoy.submissions.wire import SubmitBody
 from farm_protocol.jobs import JobSpec
+from messages import says
 from published import BOOL, DICT, LIST, NUMBER, PUBLISHED, TEXT
 from pydantic import JsonValue
 
@@ -78,3 +79,19 @@ def test_a_number_of_any_length_is_refused_by_name(field: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         composed("blender", {field: value})
     assert list(caught.value.errors) == [f"jobs[0].{field}"]
+
+
+@pytest.mark.parametrize(
+    ("job", "field", "told"),
+    [
+        ({"id": "x" * 201}, "id", "too-long-maximum-shorten"),
+        ({"params": {"instances": 100_001}}, "instances", "must-less"),
+    ],
+)
+def test_what_the_farm_would_refuse_is_told_in_plain_words(
+    job: dict[str, JsonValue], field: str, told: str
+) -> None:
+    given = {"name": "beauty", "app": "blender", "path": "demo/s", "params": {}} | job
+    with pytest.raises(InvalidRequestError) as caught:
+        compose(SubmitBody.model_validate({"project_request": {"jobs": [given]}}))
+    assert says(caught.value.errors[f"jobs[0].{field}"][0], told)

@@ -13,6 +13,8 @@ import pytest
 from command_line import ended
 from messages import saying, says
 
+NOT_JSON = saying("setting-not-valid-json-write")
+
 
 def farm(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "farm", *arguments]
@@ -91,6 +93,10 @@ def test_mistakes_are_told_in_a_message(tmp_path: Path) -> None:
             saying("password-length", 8, 1024),
         ),
         (
+            add(tmp_path, "bob@example.com", "--plan", "x" * 201),
+            saying("too-long-maximum-shorten", "'--plan'", 200),
+        ),
+        (
             add(tmp_path, "bob\udcff@example.com"),
             saying("argument-not-text", r"bob\udcff@example.com"),
         ),
@@ -142,23 +148,27 @@ def test_the_port_is_kept_and_an_idle_farm_ends_with_its_envoy(tmp_path: Path) -
     ("variable", "value", "words"),
     [
         ("FARM_PROGRAMS", '{"paint": "/bin/true"}', ["FARM_PROGRAMS", "'paint'", "nuke"]),
-        ("FARM_PROGRAMS", "nuke=/bin/true", ["programs"]),
-        ("FARM_PROGRAMS", '{"nuke": 3}', ["FARM_PROGRAMS", "list"]),
+        (
+            "FARM_PROGRAMS",
+            "nuke=/bin/true",
+            [saying("setting-not-valid-json-write", "FARM_PROGRAMS")],
+        ),
+        ("FARM_PROGRAMS", '{"nuke": 3}', [saying("setting-farm-wrong"), "FARM_PROGRAMS.NUKE"]),
         ("FARM_CATALOGUE", "/no/such/file.yaml", ["/no/such/file.yaml", "No such file"]),
-        ("FARM_LOCAL_SLOTS", "0", ["FARM_LOCAL_SLOTS", "greater than"]),
+        ("FARM_LOCAL_SLOTS", "0", ["FARM_LOCAL_SLOTS", saying("must-more", 1)]),
         ("FARM_PROXIES", '["*"]', ["FARM_PROXIES", "'*'"]),
         ("FARM_PROXIES", '["127.0.0.1", "10.0.0.0/8"]', ["FARM_PROXIES", "'10.0.0.0/8'"]),
         ("FARM_PROXIES", '["proxy.example.com"]', ["FARM_PROXIES", "'proxy.example.com'"]),
     ],
 )
 def test_settings_that_are_wrong_stop_it_with_a_message(
-    tmp_path: Path, variable: str, value: str, words: list[str]
+    tmp_path: Path, variable: str, value: str, words: list[str | saying]
 ) -> None:
     done = farm("serve", "--data-dir", str(tmp_path), env={**os.environ, variable: value})
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     for word in words:
-        assert word in done.stderr
+        assert says(done.stderr, word) if isinstance(word, saying) else word in done.stderr
 
 
 def test_a_configured_program_that_does_not_answer_is_told(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,6 +15,7 @@ from farm.api.bodies import FOR_STRANGERS, LARGE, limit_of
 from farm.api.errors import LONGEST_MESSAGE, MOST_FAULTS, MOST_FIELDS, MOST_TEXTS
 from http_gate import bodies as reading
 from http_gate.bodies import SMALL
+from messages import says
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, at_work
@@ -210,6 +212,24 @@ def test_very_many_faults_are_counted_and_not_told(
         told.append(len(answer.json()["errors"]))
     assert told[0] == MOST_FIELDS
     assert limit.names <= MOST_FAULTS or told[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "told"),
+    [
+        ({"naem": "x"}, "naem", "not-known-field-remove-correct"),
+        ({"jobs": "x"}, "jobs", "must-be-one-of"),
+        ({"jobs": [{}]}, "jobs[0].name", "missing-add"),
+        ({"id": "x" * 201}, "id", "wrong-form-write"),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_told_in_plain_words(
+    farm: Farm, wrong: dict[str, Any], field: str, told: str
+) -> None:
+    body = spec() | wrong
+    answer = farm.user("ann@example.com").post("/v1/submissions", json=body).json()
+    assert answer["code"] == "invalid_request"
+    assert says(answer["errors"][field][0], told)
 
 
 def test_a_log_may_say_anything_and_holds_nothing_else(runner: FakeRunner) -> None:

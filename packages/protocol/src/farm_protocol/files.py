@@ -5,10 +5,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from farm_protocol.faults import HASH
 from farm_protocol.models import Answer, Count, FirstFault, Request
 from farm_protocol.paths import MAX_PATH_BYTES, canonical, known
 
-BlobHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+BlobHash = Annotated[str, Field(pattern=HASH)]
 # Its length is checked first: all other checks of a text take time. One more for a leading slash.
 RemotePath = Annotated[str, Field(max_length=MAX_PATH_BYTES + 1), AfterValidator(canonical)]
 KnownPath = Annotated[str, Field(max_length=4097), AfterValidator(known)]

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, JsonValue
 
 from farm_protocol._values import storable
+from farm_protocol.faults import JOB_ID
 from farm_protocol.files import RemotePath
 from farm_protocol.models import Amount, Answer, Count, FirstFault, Int64, Request
 from farm_protocol.text import Id, Line
@@ -146,7 +147,7 @@ class SubmissionSpec(Request):
             with ``project_changed``. None: whatever the project has at that moment.
     """
 
-    id: str = Field(pattern=r"^[0-9a-f]{32}$")
+    id: str = Field(pattern=JOB_ID)
     project: Line = Field(max_length=255)
     name: Line = Field(min_length=1, max_length=300)
     output_folder: RemotePath

@@ -1,8 +1,7 @@
 """The two base models: strict for requests that we receive, lenient for answers that we read."""
 
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
@@ -38,11 +37,3 @@ class Answer(BaseModel):
     """Sent by the farm. Unknown fields are ignored, so that an older Envoy reads a newer farm."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
-
-
-def fault_text(fault: Mapping[str, Any]) -> str:
-    """Return the text of one of pydantic's ``errors()``, or of the exception behind it where that
-    is ours.
-    """
-    ours = fault.get("ctx", {}).get("error")
-    return str(ours) if isinstance(ours, ValueError) else str(fault["msg"])

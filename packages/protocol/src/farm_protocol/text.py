@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from farm_protocol.faults import ID
+
 _BEYOND = (
     "\x7f-\x9f\u2028\u2029\u202a-\u202e\u2060-\u206f\ud800-\udfff\ufdd0-\ufdef\ufff0-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f\U000e0100-\U000e01ef"
@@ -33,14 +35,14 @@ def one_line(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text  # Most texts are, and there may be a million of them.
     if found := _ANY.search(text):
-        raise ValueError(f"it contains the control character {_code(found[0])}")
+        raise ValueError(f"It contains the control character {_code(found[0])}.")
     return text
 
 
 def printable(text: str) -> str:
     """Return ``text`` if each of its characters is visible. Raises ValueError."""
     if not text.isprintable():
-        raise ValueError("holds a character that cannot be printed")
+        raise ValueError("it contains a character that cannot be printed")
     return text
 
 
@@ -107,5 +109,5 @@ Printable = Annotated[str, AfterValidator(printable)]
 """The name of a machine or its programs: stricter than `Line`, since no person has chosen it."""
 Told = Annotated[str, AfterValidator(storable_text)]
 """Output of a program; shown only `escaped`."""
-Id = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$")]
+Id = Annotated[str, Field(pattern=ID)]
 """An id assigned by the farm."""

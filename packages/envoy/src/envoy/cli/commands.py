@@ -1,6 +1,7 @@
 """The command ``envoy``: up, status, stop."""
 
 import ipaddress
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -8,12 +9,13 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 from farm_protocol import peers
 from farm_protocol.errors import ErrorCode
-from farm_protocol.models import fault_text
+from farm_protocol.faults import first_fault, not_json
 from farm_protocol.outputs import run_command, tell
 from farm_protocol.places import default_data_dir
 from farm_protocol.sockets import is_another_users
 from farm_protocol.text import escaped, json_text
 from pydantic import BaseModel, ValidationError
+from pydantic_settings import SettingsError
 
 from envoy.config import DEFAULT_PORT, TOKEN_NAME, Settings
 from envoy.errors import TokenFileError
@@ -117,8 +119,9 @@ def up(
             Settings().model_dump() | {k: v for k, v in given.items() if v is not None}
         )
     except ValidationError as error:
-        fault = error.errors()[0]
-        _fail(f"{'.'.join(map(str, fault['loc']))}: {fault_text(fault)}.")
+        _fail(first_fault(error))
+    except SettingsError as error:
+        _fail(not_json(error, os.environ, "ENVOY_"))
 
     def announce(url: str) -> None:
         tell(f"Envoy is ready at {url} (data in {settings.data_dir}). Stop it with Ctrl-C.")
@@ -190,7 +193,8 @@ def stop(port: Port = DEFAULT_PORT, url: Url = "", data_dir: DataDir = None) -> 
     ask = _Asking(url or f"http://localhost:{port}", data_dir)
     health = ask("GET", "/envoy/health", Health)
     ask("POST", "/envoy/stop", Stopping)
-    settings = Settings(data_dir=Path(health.data_dir))
+    # Of the settings only the folder counts, and others may be wrong.
+    settings = Settings.model_construct(data_dir=Path(health.data_dir))
     try:
         # Envoy's lock tells on every platform when the process is gone.
         with FileLock(settings.lock_path, timeout=STOP_SECONDS, poll_interval=0.05):

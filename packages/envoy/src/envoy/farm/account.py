@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from farm_protocol.account import LoginAnswer, LoginRequest
+from farm_protocol.faults import fault_text
 from farm_protocol.private import read_regular, replace_private
 from pydantic import ValidationError
 
@@ -105,7 +106,7 @@ class Account:
         except ValidationError as error:
             fault = error.errors()[0]
             field = {"email": "Username", "secret": "AccessKey"}.get(str(fault["loc"][0]), "label")
-            raise InvalidRequestError.of(field, f"{fault['msg']}.") from error
+            raise InvalidRequestError.of(field, fault_text(fault)) from error
         answer = await self._farm.login(request)
         self._devices.keep(email, secret, answer.device)
         self._store(answer)

@@ -1,5 +1,8 @@
 """Rows that cannot be read: skipped one by one, and named, so that they block nothing else."""
 
+from farm_protocol.faults import first_fault
+from pydantic import ValidationError
+
 MOST = 50
 """Messages kept; more would say nothing new."""
 
@@ -19,7 +22,8 @@ class Damage:
         """
         if len(self._messages) < MOST:
             name = repr(str(key)[:80])
-            reason = " ".join(str(error).split())[:120]
+            told = first_fault(error) if isinstance(error, ValidationError) else str(error)
+            reason = " ".join(told.split()).rstrip(".")[:120]
             self._messages[what, name] = (
                 f"The {what} {name} of Envoy's journal is damaged ({reason}) and was left out."
             )

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from uuid import uuid4
 
+from farm_protocol.faults import fault_text
 from farm_protocol.jobs import Budget, BudgetAction, JobSpec, SubmissionSpec
 from farm_protocol.paths import UnsafePathError, canonical, check_segment
 from pydantic import JsonValue, ValidationError
@@ -248,7 +249,7 @@ def _budget(value: JsonValue) -> Budget | None:
 
 def _faults(error: ValidationError, prefix: str) -> Errors:
     found: Errors = {}
-    for fault in error.errors():
+    for fault in error.errors(include_url=False):
         field = ".".join(str(part) for part in fault["loc"])
-        found.setdefault(f"{prefix}{field}", []).append(f"{fault['msg']}.")
+        found.setdefault(f"{prefix}{field}", []).append(fault_text(fault))
     return found

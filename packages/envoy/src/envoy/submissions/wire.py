@@ -35,7 +35,7 @@ def _is_unicode(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError("is not valid Unicode text") from None
+        raise ValueError("it is not valid Unicode text") from None
     return value
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
-from farm_protocol.models import fault_text
+from farm_protocol.faults import fault_text
 from farm_protocol.text import shortened
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -56,7 +56,7 @@ def install(app: FastAPI) -> None:
         errors: dict[str, list[str]] = {}
         for fault in itertools.islice(error.errors(), MOST_FAULTS):
             field = shortened(_field(fault["loc"]), LONGEST_NAME)
-            errors.setdefault(field, []).append(shortened(f"{fault_text(fault)}.", LONGEST_TEXT))
+            errors.setdefault(field, []).append(shortened(fault_text(fault), LONGEST_TEXT))
         refused = InvalidRequestError(errors)
         code = ErrorCode.INVALID_REQUEST
         return answer(ErrorBody(code=code, message=str(refused), errors=errors))

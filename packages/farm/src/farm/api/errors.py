@@ -7,7 +7,7 @@ import sys
 from typing import Literal
 
 from farm_protocol.errors import RETRY, STATUS, ErrorBody, ErrorCode
-from farm_protocol.models import fault_text
+from farm_protocol.faults import fault_text
 from farm_protocol.text import shortened
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -70,8 +70,9 @@ def malformed(
     """Return what FastAPI would raise when a request's ``where``, or ``name`` of it, is wrong."""
     count = error.error_count()
     if count > MOST_FAULTS:
-        message = f"There are {count} errors, too many to list"
-        return RequestValidationError([{"type": "too_many", "loc": (where, *name), "msg": message}])
+        ours = ValueError(f"There are {count} errors, too many to list")
+        fault = {"type": "value_error", "loc": (where, *name), "ctx": {"error": ours}}
+        return RequestValidationError([fault])
     return RequestValidationError(
         [{**each, "loc": (where, *name, *each["loc"])} for each in error.errors()]
     )
@@ -116,7 +117,7 @@ def malformed_answer(error: RequestValidationError) -> JSONResponse:
         # The first part only says "body" or "query"; indexes are written as in our other errors.
         parts = each["loc"][1:] if len(each["loc"]) > 1 else each["loc"]
         name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
-        errors.setdefault(name.lstrip("."), []).append(f"{fault_text(each)}.")
+        errors.setdefault(name.lstrip("."), []).append(fault_text(each))
     shown = " ".join(f"{name}: {texts[0]}" for name, texts in errors.items())
     return answer(ErrorCode.INVALID_REQUEST, f"The request is not valid. {shown}", errors)
 

@@ -1,5 +1,6 @@
 """Shared parts of the commands that look into a farm: its database, tables, JSON, and messages."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from farm_protocol.announcement import AnnouncedMachines, Announcement
+from farm_protocol.faults import fault_text, not_json
 from farm_protocol.places import default_data_dir, embedded_farm_dir
 from farm_protocol.text import escaped, json_text
 from pydantic import BaseModel, ByteSize, TypeAdapter, ValidationError
@@ -81,7 +83,7 @@ def checked(model: type[Asked], **values: Any) -> Asked:
         return model(**values)
     except ValidationError as error:
         fault = error.errors()[0]
-        fail(f"--{str(fault['loc'][0]).replace('_', '-')}: {fault['msg']}.")
+        fail(fault_text(fault, f"--{str(fault['loc'][0]).replace('_', '-')}"))
 
 
 def settings_of(data_dir: Path | None, **chosen: Any) -> Settings:
@@ -89,11 +91,11 @@ def settings_of(data_dir: Path | None, **chosen: Any) -> Settings:
     try:
         return Settings(data_dir=farm_folder(data_dir), **chosen)
     except SettingsError as error:
-        fail(str(error))
+        fail(not_json(error, os.environ, "FARM_"))
     except ValidationError as error:
         fault = error.errors()[0]
         field = ".".join(str(part) for part in fault["loc"])
-        fail(f"The setting FARM_{field.upper()} is wrong: {fault['msg']}.")
+        fail(f"The setting FARM_{field.upper()} is wrong. {fault_text(fault)}")
 
 
 def print_json(what: Any) -> None:

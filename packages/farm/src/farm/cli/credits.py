@@ -107,7 +107,7 @@ def move(
         try:
             one_line(text)
         except ValueError as error:
-            fail(f"{option}: {error}.")
+            fail(f"{option}: {error}")
     with opened(data_dir) as database, database.write() as connection:
         check_movement(moved, "AMOUNT")
         account = account_of(connection, email)

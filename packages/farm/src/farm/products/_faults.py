@@ -6,22 +6,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
-from farm_protocol.models import fault_text
+from farm_protocol.faults import KINDS, fault_text
 from pydantic import BaseModel, ValidationError
 
 from farm.products._strict import FORMS
 
 _MOST, _LONGEST = 3, 60
-_TYPES = {
-    "string_type": "text",
-    "bool_type": "true or false",
-    **dict.fromkeys(("int_type", "int_from_float"), "a whole number"),
-    **dict.fromkeys(("float_type", "finite_number"), "a number"),
-    **dict.fromkeys(("decimal_type", "decimal_parsing"), "a number"),
-    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
-    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a mapping"),
-}
-"""Type of pydantic's error -> what should stand there."""
 
 
 def faults(error: ValidationError, content: Any, model: type[BaseModel]) -> str:
@@ -54,40 +44,21 @@ def _field(place: Sequence[int | str], content: Any, missing: bool) -> str:
 
 def _told(field: str, alternatives: Sequence[Mapping[str, Any]], model: type[BaseModel]) -> str:
     named = f"'{field}'" if field else "The file"
-    types = [_TYPES[each["type"]] for each in alternatives if each["type"] in _TYPES]
+    types = [KINDS[each["type"]] for each in alternatives if each["type"] in KINDS]
     if len(types) == len(alternatives):
         return f"{named} must be {_one_of(types)}, not {_shown(alternatives[0]['input'], types)}"
-    fault = next(each for each in alternatives if each["type"] not in _TYPES)
-    context = fault.get("ctx", {})
+    fault = next(each for each in alternatives if each["type"] not in KINDS)
     match fault["type"]:
-        case "missing":
-            return f"{named} is missing. Add it."
         case "extra_forbidden":
             return f"{named} is not a field of this file.{_hint(field, model)}"
-        case "literal_error" | "enum":
-            return f"{named} must be {context['expected']}."
-        case "string_pattern_mismatch":
-            form = FORMS.get(context["pattern"], f"text that matches {context['pattern']}")
-            return f"{named} cannot be '{fault['input']}'. Write {form}."
+        case "string_pattern_mismatch" if (pattern := fault["ctx"]["pattern"]) in FORMS:
+            return f"{named} cannot be '{fault['input']}'. Write {FORMS[pattern]}."
         case "pattern_regex":
             return f"{named} is not a regular expression: {_why(fault['input'])}. Correct it."
-        case "too_short" | "string_too_short":
-            return f"{named} must not be empty. Fill it in."
-        case "too_long" | "string_too_long":
-            return f"{named} is too long: the maximum is {context['max_length']}. Shorten it."
-        case "greater_than":
-            return f"{named} must be larger than {context['gt']}."
-        case "greater_than_equal":
-            return f"{named} must be {context['ge']} or more."
-        case "less_than_equal":
-            return f"{named} must be {context['le']} or less."
-        case "decimal_max_digits" | "decimal_max_places" | "decimal_whole_digits":
-            return f"{named} has too many digits. Round it."
         case "union_tag_not_found" | "union_tag_invalid":
             return f"{named} is of no kind that OpenJD knows. Correct its 'type' or 'mode'."
         case _:
-            text = fault_text(fault).rstrip(".?")
-            return f"{field}: {text}." if field else f"{text[:1].upper()}{text[1:]}."
+            return fault_text(fault, field, subject="The file")
 
 
 def _one_of(kinds: Sequence[str]) -> str:

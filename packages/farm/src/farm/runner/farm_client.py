@@ -164,7 +164,11 @@ class Farm:
         try:
             response = self._post(path, beat)
             return HeartbeatAnswer.model_validate_json(_checked(response).content).command
-        except (httpx.HTTPError, _RetryLaterError, ValidationError) as error:
+        except ValidationError as error:
+            raise FarmGoneError(
+                f"The farm's answer cannot be understood ({error.error_count()} faults)."
+            ) from error
+        except (httpx.HTTPError, _RetryLaterError) as error:
             raise FarmGoneError(f"The farm does not answer: {error}") from error
 
     def upload(
