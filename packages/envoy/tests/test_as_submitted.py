@@ -162,3 +162,15 @@ async def test_a_project_that_never_rests_is_taken_with_a_warning(
 async def test_an_older_farm_is_not_told_a_revision(studio: Studio) -> None:
     studio.farm.is_older = True
     assert_own(studio.farm, await studio.submitted())
+
+
+async def test_a_farm_that_never_has_enough_is_given_up(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("envoy.upload.worker.MOST_ATTEMPTS", 2)
+    studio.write("scene.blend")
+    studio.farm.faults = [
+        Fault("POST", "/v1/submissions/check", "pass"),
+        Fault("POST", "/v1/submissions", "project_changed", 10**6),
+    ]
+    await studio.until_state(await studio.submit(), "failed")

@@ -1,5 +1,6 @@
 """Whoever has stolen a runner's token, as a scene without a sandbox may: what it is good for."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from farm.db import hosts
 from farm.db.hosts import MOST_OF_A_HOST
 from farm.db.job_warnings import MOST as MOST_WARNINGS
+from farm.db.job_warnings import MOST_BYTES as MOST_WARNING_BYTES
 from farm.db.tables import claims, log_chunks
 from farm.db.tables import runners as runner_table
 from farm.scheduler import trust
@@ -279,6 +281,19 @@ def test_warnings_of_a_job_do_not_grow_for_ever(
     for number in range(MOST_WARNINGS // 20 + 2):
         thief.claim(warnings=[f"warning {number} {n}" for n in range(20)])
     assert len(job_of(ann)["warnings"]) == MOST_WARNINGS
+
+
+def test_warnings_have_a_size(farm: Farm, ann: httpx.Client) -> None:
+    """Each of these takes 24 kB, escaped as JSON."""
+    send(ann, "demo/scene.blend", b"BLENDER-v304")
+    ann.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    runner = FakeRunner(farm)
+    long = [f"{number} {chr(0x1F600) * 1990}" for number in range(5)]
+    runner.claim(warnings=[*long, "short"])
+    kept = job_of(ann)["warnings"]
+    assert len(json.dumps(kept)) <= MOST_WARNING_BYTES
+    assert "short" in kept
+    assert kept[0] == long[0]
 
 
 def test_a_slot_is_not_held_by_claiming_and_giving_back(farm: Farm, thief: FakeRunner) -> None:

@@ -307,7 +307,7 @@ class Submissions:
             changed = connection.execute(
                 "UPDATE entries SET state = ?, message = '', reason = '', revision = ?, warnings ="
                 " (SELECT json_group_array(value) FROM (SELECT value FROM json_each(warnings)"
-                " UNION ALL SELECT value FROM json_each(?)))"
+                " UNION SELECT value FROM json_each(?)))"
                 " WHERE id = ? AND state <> ?",
                 (
                     EntryState.SUBMITTING,

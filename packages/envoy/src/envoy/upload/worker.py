@@ -213,7 +213,7 @@ class Uploader:
         try:
             submission = await patience(lambda: self._farm.submit(spec))
         except FarmAnswerError as error:
-            if error.body.code != ErrorCode.PROJECT_CHANGED:
+            if error.body.code != ErrorCode.PROJECT_CHANGED or entry.revision is None:
                 raise
             return False
         jobs = submission.jobs[: len(spec.jobs)]
