@@ -3,8 +3,8 @@
 Follows a few unambiguous ways, from the scene that was open when the file was saved:
 objects that are rendered, their materials as far as an active output depends on them, the world,
 instanced collections, fonts, volumes, and whatever of these is linked from a library. Files reached
-in other ways may be needed as well: `farm_use`, inside Blender, sees more. Anything animated, held
-out or excluded is uncertain.
+in other ways may be needed as well: `farm_use`, inside Blender, sees more. Anything animated,
+muted, held out or excluded is uncertain, and so is a scene whose sequencer makes the picture.
 
 The numbers are flags of Blender's own, from ``DNA_*_types.h``; they are the same from 2.8 to 5.0.
 """
@@ -12,6 +12,8 @@ The numbers are flags of Blender's own, from ``DNA_*_types.h``; they are the sam
 import time
 from collections.abc import Iterator
 from typing import Any
+
+from farm.scenes.blend_faces import slots_of
 
 _MOST_SECONDS = 1.5
 """Seconds of processor time, after which nothing is certain."""
@@ -22,8 +24,13 @@ _OBJECT_HIDDEN = 1 << 2
 _INSTANCES_COLLECTION = 1 << 8
 _INSTANCES_ON_ITS_PARTS = 1 << 4 | 1 << 5  # It is not rendered itself.
 _SURFACES = (1, 2, 3, 4, 5)
-_FONT, _VOLUME = 4, 29
+_MESH, _FONT, _VOLUME = 1, 4, 29
+_SEQUENCED, _COMPOSITED = 1 << 0, 1 << 6
+_SOUND = 4
 _ACTIVE_OUTPUT = 1 << 6
+_MUTED_NODE, _MUTED_LINK = 1 << 9, 1 << 4
+_LAYERS = b"CompositorNodeRLayers"
+_COMPOSITES = (b"CompositorNodeComposite", b"NodeGroupOutput")
 _OUTPUTS = (b"ShaderNodeOutputMaterial", b"ShaderNodeOutputWorld")
 _GROUP_OUTPUT = b"NodeGroupOutput"
 
@@ -53,15 +60,22 @@ class _Use:
     def __init__(self) -> None:
         self.found: set[int] = set()
         self._seen: set[int] = set()
+        self._has_materials = True
         self._until = time.process_time() + _MOST_SECONDS
 
     def scene(self, scene: Any) -> None:
         """Follow what a scene renders."""
-        for layer in _listed(scene, b"view_layers"):
-            if layer[b"flag"] & _LAYER_RENDERED:
-                for part in _listed(layer, b"layer_collections"):
-                    self._layer(part)
-        if self._is_new(world := scene.get_pointer(b"world")):
+        if not _shows_layers(scene):
+            return
+        every = _listed(scene, b"view_layers")
+        layers = [each for each in every if each[b"flag"] & _LAYER_RENDERED]
+        # Those without another material in place of all first: what is seen once is known.
+        for layer in sorted(layers, key=lambda each: bool(each.get(b"mat_override", 0))):
+            self._has_materials = not layer.get(b"mat_override", 0)
+            for part in _listed(layer, b"layer_collections"):
+                self._layer(part)
+        replaced = any(each.get(b"world_override", 0) for each in layers)
+        if not replaced and self._is_new(world := scene.get_pointer(b"world")):
             self._shader(world)
 
     def _layer(self, layer: Any) -> None:
@@ -111,8 +125,17 @@ class _Use:
             materials += _materials(data)
             if kind == _FONT and (font := data.get_pointer(b"vfont")) is not None:
                 self.found.add(font.addr_old)
+        if not self._has_materials:
+            return
+        # Which of several no face has, is in the mesh, and modifiers may change it.
+        if kind == _MESH and thing.get(b"totcol", 0) > 1:
+            used = None if data.code == b"ID" or _modified(thing) else slots_of(data)
+            count = thing[b"totcol"]
+            if used is None or not all(0 <= each < count for each in used):
+                return
+            materials = [each for at, each in enumerate(_slots(thing, data)) if at in used]
         for material in materials:
-            if self._is_new(material):
+            if material is not None and self._is_new(material):
                 self._shader(material)
 
     def _shader(self, block: Any) -> None:
@@ -120,23 +143,8 @@ class _Use:
             self._tree(tree, _OUTPUTS)
 
     def _tree(self, tree: Any, outputs: "tuple[bytes, ...]") -> None:
-        sources: dict[int, list[Any]] = {}
-        for link in _listed(tree, b"links"):
-            if (source := link.get_pointer(b"fromnode")) is not None:
-                sources.setdefault(link[b"tonode"], []).append(source)
-        waiting = [
-            node
-            for node in _listed(tree, b"nodes")
-            if node[b"idname"] in outputs and node[b"flag"] & _ACTIVE_OUTPUT
-        ]
-        reached = {node.addr_old for node in waiting}
-        while waiting:
-            node = waiting.pop()
+        for node in _reached(tree, outputs):
             self._named(node.get_pointer(b"id"))
-            for source in sources.get(node.addr_old, ()):
-                if source.addr_old not in reached:
-                    reached.add(source.addr_old)
-                    waiting.append(source)
 
     def _named(self, block: Any) -> None:
         if block is None or not self._is_new(block):
@@ -164,6 +172,54 @@ class _Use:
         return True
 
 
+def _shows_layers(scene: Any) -> bool:
+    """Return whether a scene's picture certainly shows what its view layers render."""
+    mode = scene[(b"r", b"scemode")]
+    editor = scene.get_pointer(b"ed")
+    strips = _listed(editor, b"seqbase") if mode & _SEQUENCED and editor is not None else ()
+    if any(strip[b"type"] != _SOUND for strip in strips):
+        return False
+    if not mode & _COMPOSITED:
+        return True
+    if scene.has_field(b"compositing_node_group"):  # since Blender 5.0
+        tree = scene.get_pointer(b"compositing_node_group")
+    else:
+        tree = scene.get_pointer(b"nodetree") if scene[b"use_nodes"] else None
+    if tree is None:
+        return True
+    return any(
+        node[b"idname"] == _LAYERS and node.get(b"id", 0) in (0, scene.addr_old)
+        for node in _reached(tree, _COMPOSITES)
+    )
+
+
+def _reached(tree: Any, outputs: "tuple[bytes, ...]") -> "list[Any]":
+    """Return the nodes that outputs depend on, as far as nothing between them is muted."""
+    sources: dict[int, list[Any]] = {}
+    for link in _listed(tree, b"links"):
+        source = link.get_pointer(b"fromnode")
+        if source is not None and not link[b"flag"] & _MUTED_LINK:
+            sources.setdefault(link[b"tonode"], []).append(source)
+    waiting = [
+        node
+        for node in _listed(tree, b"nodes")
+        # Of the compositor's outputs only one is active, too.
+        if node[b"idname"] in outputs and node[b"flag"] & _ACTIVE_OUTPUT
+    ]
+    found: list[Any] = []
+    reached = {node.addr_old for node in waiting}
+    while waiting:
+        node = waiting.pop()
+        if node[b"flag"] & _MUTED_NODE:
+            continue
+        found.append(node)
+        for source in sources.get(node.addr_old, ()):
+            if source.addr_old not in reached:
+                reached.add(source.addr_old)
+                waiting.append(source)
+    return found
+
+
 def _listed(block: Any, name: bytes) -> "Iterator[Any]":
     """Yield the items of a list, which may be circular in a hostile file."""
     passed: set[int] = set()
@@ -172,6 +228,33 @@ def _listed(block: Any, name: bytes) -> "Iterator[Any]":
         passed.add(each.addr_old)
         yield each
         each = each.get_pointer(b"next")
+
+
+def _modified(thing: Any) -> bool:
+    return thing.get_pointer((b"modifiers", b"first")) is not None
+
+
+def _slots(thing: Any, data: Any) -> "list[Any]":
+    """Return the material of each slot; None of an empty one."""
+    count = thing[b"totcol"]
+    own, shared = _pointers(thing, count), _pointers(data, count)
+    bits = thing.get_pointer(b"matbits")
+    chosen = bits.raw_data() if bits is not None else b""
+    return [own[at] if chosen[at : at + 1] == b"\1" else shared[at] for at in range(count)]
+
+
+def _pointers(block: Any, count: int) -> "list[Any]":
+    table = block.get_pointer(b"mat")
+    if table is None:
+        return [None] * count
+    size = block.bfile.header.pointer_size
+    content = table.raw_data()
+    found = [
+        int.from_bytes(content[at : at + size], "little")
+        for at in range(0, min(len(content), count * size), size)
+    ]
+    blocks = [block.bfile.dereference_pointer(each) if each else None for each in found]
+    return blocks + [None] * (count - len(blocks))
 
 
 def _materials(block: Any) -> "Iterator[Any]":

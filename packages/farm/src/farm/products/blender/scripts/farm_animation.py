@@ -22,13 +22,14 @@ def hold(scene: Any, *paths: str) -> None:
         curve.mute = True
 
 
-def changes(scene: Any, *paths: str) -> bool:
-    """Return whether one of these settings is animated."""
-    return any(not curve.mute for curve in _curves(scene, paths))
+def changes(block: Any, *paths: str) -> bool:
+    """Return whether one of these settings of a data-block is animated. The paths are `hold`'s."""
+    return any(not curve.mute for curve in _curves(block, paths))
 
 
-def _curves(scene: Any, paths: "tuple[str, ...]") -> "Iterator[Any]":
-    animation = scene.animation_data
+def _curves(block: Any, paths: "tuple[str, ...]") -> "Iterator[Any]":
+    # A collection has no animation of its own before Blender 4.
+    animation = getattr(block, "animation_data", None)
     if animation is None:
         return
     found = [*animation.drivers, *_of_action(animation)]

@@ -16,12 +16,19 @@ from typing import Any, NamedTuple
 import bpy
 import farm_caches
 import farm_images
+import farm_nodes
+import farm_parts
+import farm_strips
 import farm_use
 from farm_script import listed
 
 _BUILTIN_FONT = "<builtin>"
 _FROM_BEHIND = re.compile(r"(\D*)\d+")
 _NUMBER = re.compile(r"-?\d+")
+
+
+_PICTURE = object()
+"""Owns what makes the picture itself."""
 
 
 class Missing(NamedTuple):
@@ -38,7 +45,7 @@ class Missing(NamedTuple):
 
 def missing_files(scene: Any, frames: "Collection[int]", project: str) -> Missing:
     """Return the missing files. Only if there are some, the rendered data is traced."""
-    missing = [each for each in _named(scene) if not _exists(each[1])]
+    missing = [each for each in _named(scene, frames) if not _exists(each[1])]
     missing += _unreadable_volumes()
     missing += farm_caches.missing(frames)
     missing += farm_images.missing(frames)
@@ -47,6 +54,7 @@ def missing_files(scene: Any, frames: "Collection[int]", project: str) -> Missin
     used = farm_use.of_scene(scene)
     # Blender has replaced each block of a missing library.
     used |= {each.library for each in used if each.library}
+    used.add(_PICTURE)
     needed = {shown(path, project) for owner, path in missing if owner in used}
     others = {shown(path, project) for owner, path in missing} - needed
     return Missing(sorted(needed), sorted(others))
@@ -80,7 +88,7 @@ def note(missing: "list[str]") -> str:
     )
 
 
-def _named(scene: Any) -> "Iterator[tuple[Any, str]]":
+def _named(scene: Any, frames: "Collection[int]") -> "Iterator[tuple[Any, str]]":
     """Yield each reference to a file, and its absolute path.
 
     UDIM and sequence patterns are already files of the set.
@@ -101,16 +109,19 @@ def _named(scene: Any) -> "Iterator[tuple[Any, str]]":
             yield from _each(font, _path(font, font.filepath))
     for holder in _used_blocks(data.objects):
         for modifier in holder.modifiers:
-            if modifier.type == "MESH_CACHE" and modifier.show_render and modifier.filepath:
-                yield from _each(holder, _path(holder, modifier.filepath))
+            if modifier.type == "MESH_CACHE" and modifier.filepath:
+                is_on = modifier in farm_parts.modifiers(holder)
+                yield from _each(holder if is_on else None, _path(holder, modifier.filepath))
     for owner in _used_blocks(data.materials, data.worlds, data.lights, data.node_groups):
         tree = owner if owner.bl_rna.identifier.endswith("NodeTree") else owner.node_tree
         for node in tree.nodes if tree else ():
             # An IES light or OSL script that is kept inside the .blend has mode INTERNAL.
             if getattr(node, "mode", "") == "EXTERNAL" and getattr(node, "filepath", ""):
-                is_reached = node in farm_use.reached(tree)
+                is_reached = node in farm_nodes.reached(tree)
+                is_reached = is_reached and not farm_nodes.is_muted(tree, node)
                 yield from _each(owner if is_reached else None, _path(owner, node.filepath))
-    yield from _each(scene, _strips(scene))
+    for sequenced in farm_strips.sequenced(scene):
+        yield from _strips(sequenced, frames if sequenced == scene else ())
 
 
 def _unreadable_volumes() -> "Iterator[tuple[Any, str]]":
@@ -183,18 +194,16 @@ def _any_of_sequence(path: str) -> str:
     return path
 
 
-def _strips(scene: Any) -> "Iterator[str]":
-    editor = scene.sequence_editor
-    if not scene.render.use_sequencer or editor is None:
-        return
-    for strip in farm_use.strips(editor):
-        if strip.mute:
-            continue
+def _strips(scene: Any, frames: "Collection[int]") -> "Iterator[tuple[Any, str]]":
+    """Yield the files of a scene's strips; without frames, all of them are needed."""
+    for strip, is_shown in farm_strips.at(scene, frames):
+        owner = _PICTURE if is_shown or not frames else None
         if strip.type == "IMAGE":
             for element in strip.elements:
-                yield from _path(scene, os.path.join(strip.directory, element.filename))
+                path = os.path.join(strip.directory, element.filename)
+                yield from _each(owner, _path(scene, path))
         elif strip.type == "MOVIE":
-            yield from _path(scene, strip.filepath)
+            yield from _each(owner, _path(scene, strip.filepath))
 
 
 def _exists(path: str) -> bool:

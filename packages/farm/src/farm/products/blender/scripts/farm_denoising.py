@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import farm_use
+import farm_nodes
 from farm_events import SceneError, warn
 
 
@@ -43,13 +43,13 @@ def _denoises(scene: Any) -> bool:
 
 def _composited(scene: Any) -> "Iterator[Any]":
     """Yield the nodes that the composited picture depends on, also those in groups."""
-    trees = [farm_use.compositing_of(scene)]
+    trees = [farm_nodes.compositing_of(scene)]
     seen = set()  # type: set[Any]
     while trees:
         tree = trees.pop()
         if tree is None or tree in seen:
             continue
         seen.add(tree)
-        for node in farm_use.reached(tree):
+        for node in farm_nodes.reached(tree):
             yield node
             trees.append(getattr(node, "node_tree", None))

@@ -19,7 +19,7 @@ from typing import Any
 
 import bpy
 import farm_caches
-import farm_use
+import farm_strips
 from farm_paths import PathMap, parts_of
 
 _FILE_KINDS = ("FILE_PATH", "DIR_PATH")
@@ -167,7 +167,7 @@ def _paths() -> "Iterator[tuple[Any, Any, str, bool]]":
                 for socket in node.inputs:
                     yield from _own(owner, socket)
     for scene in data.scenes:
-        for strip in farm_use.strips(scene.sequence_editor) if scene.sequence_editor else ():
+        for strip in farm_strips.strips(scene.sequence_editor) if scene.sequence_editor else ():
             if strip.type == "IMAGE":
                 yield scene, strip, "directory", False
             elif strip.type == "MOVIE":

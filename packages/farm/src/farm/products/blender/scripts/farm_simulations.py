@@ -45,7 +45,7 @@ class Playback:
         """Find the simulations of rendered objects, and enable them."""
         used = farm_use.of_scene(scene)
         # Those that its compositor, its sequencer or itself as their set shows, too.
-        self._scenes = [each for each in bpy.data.scenes if each == scene or each in used]
+        self._scenes = [each for each in bpy.data.scenes if each in used]
         self._found = list(_of(self._scenes, used))
         self._blurred = any(each.render.use_motion_blur for each in self._scenes)
         self._first = min((each.first for each in self._found), default=0)

@@ -2,17 +2,22 @@
 
 A .blend contains much more than that: sounds, reference and background images, other scenes,
 unconnected textures. This module starts at the scene and follows references between data-blocks. It
-overestimates: an object with animated visibility counts as visible, and a muted input, or one with
-weight 0, as connected.
+overestimates: an object with animated visibility counts as visible, and an input with weight 0 as
+connected.
 
-Node trees are traversed from their active outputs backwards. Objects that only affect the shape of
-others, such as the target of a modifier, count without their materials.
+`farm_nodes` knows which nodes count, `farm_parts` which parts of an object, and `farm_strips` what
+the sequencer shows. Objects that only affect the shape of others, such as the target of a modifier,
+count without their materials.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import bpy
+import farm_animation
+import farm_nodes
+import farm_parts
+import farm_strips
 
 _LEAVES = {"Image", "Sound", "VectorFont", "Volume", "CacheFile", "MovieClip", "Action", "Library"}
 _SHAPES = ("Mesh", "Curve", "MetaBall", "Armature", "Lattice", "Key")
@@ -25,8 +30,8 @@ _GIVE_MATERIALS = {"NODES", "BOOLEAN", "PARTICLE_SYSTEM", "PARTICLE_INSTANCE"}
 def of_scene(scene: Any) -> "set[Any]":
     """Return the data-blocks that can affect the pixels of any enabled view layer of a scene."""
     found = _Use()
-    found.follow([scene])
-    return found.blocks | found.shapes
+    found.picture(scene)
+    return found.all()
 
 
 def kind_of(block: Any) -> str:
@@ -44,25 +49,52 @@ class _Use:
         shapes: those that only affect the shape or position of others; without their materials.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, refers: "dict[Any, set[Any]] | None" = None) -> None:
+        """Begin with nothing.
+
+        Parameters:
+            refers: what each block refers to; with it, materials do not count: another one replaces
+                them all.
+        """
         self.blocks = set()  # type: set[Any]
         self.shapes = set()  # type: set[Any]
         # Not recursive: chains of parents can exceed Python's recursion limit.
         self._left = []  # type: list[Any]
-        self._refers = {}  # type: dict[Any, set[Any]]
-        for block, users in bpy.data.user_map().items():
-            for user in users:
-                self._refers.setdefault(user, set()).add(block)
+        self._has_materials = refers is None
+        self._refers = _references() if refers is None else refers
+        self._replaced = _Use(self._refers) if refers is None else None
 
-    def follow(self, blocks: "Iterable[Any]") -> None:
-        """Add blocks, and everything that they refer to."""
-        self._add(blocks)
+    def picture(self, scene: Any) -> None:
+        """Add what a scene's picture depends on: its strips, its compositing, its layers."""
+        for each in farm_strips.sequenced(scene):
+            for strip in farm_strips.shown(each):
+                self._strip(strip)
+        if not farm_strips.covers(scene):
+            tree = farm_nodes.compositing_of(scene)
+            # Such a file also has the layers themselves.
+            is_multilayer = scene.render.image_settings.file_format == "OPEN_EXR_MULTILAYER"
+            if tree is None or is_multilayer or farm_nodes.shows(tree, scene):
+                self._add([scene])
+            else:
+                self._composite(tree)
+        self._follow()
+
+    def all(self) -> "set[Any]":
+        """Return everything that was reached."""
+        found = self.blocks | self.shapes
+        return found | self._replaced.all() if self._replaced else found
+
+    def _follow(self) -> None:
         while self._left:
             self._visit(self._left.pop())
+        if self._replaced:
+            self._replaced._follow()
 
     def _add(self, blocks: "Iterable[Any]") -> None:
         for block in blocks:
-            if block is not None and block not in self.blocks:
+            if block is None or block in self.blocks:
+                continue
+            if self._has_materials or kind_of(block) != "Material" or block.is_grease_pencil:
                 self.blocks.add(block)
                 self._left.append(block)
 
@@ -81,33 +113,43 @@ class _Use:
         elif kind == "Camera":
             # Without background images, which are not rendered.
             self._add(each for each in self._refer(block) if kind_of(each) == "Object")
+        elif kind == "Mesh":
+            # An object says which of its materials are shown.
+            self._add(each for each in self._refer(block) if kind_of(each) != "Material")
         elif kind not in _LEAVES:
             self._add(self._refer(block))
 
     def _scene(self, scene: Any) -> None:
-        self._add([scene.world, scene.background_set, scene.camera])
+        self._add([scene.background_set, scene.camera])
         self._add(marker.camera for marker in scene.timeline_markers)
-        for layer in scene.view_layers:
-            if layer.use:
-                self._add([getattr(layer, "material_override", None)])
-                self._add([getattr(layer, "world_override", None)])
-                self._layer(layer.layer_collection)
-                self._add(_line_styles(scene, layer))
+        switched = farm_animation.changes(scene, "view_layers[].use")
+        layers = [layer for layer in scene.view_layers if layer.use or switched]
+        if _world_counts(scene, layers):
+            self._add([scene.world])
+        for layer in layers:
+            self._add([getattr(layer, "material_override", None)])
+            self._add([getattr(layer, "world_override", None)])
+            replaced = _override(scene, layer, "material_override") and self._replaced
+            (replaced or self)._layer(layer.layer_collection)
+            self._add(_line_styles(scene, layer))
         for thing in scene.objects:
             # Force fields and collision objects have an effect even if they are hidden.
             is_force = thing.field is not None and thing.field.type != "NONE"
             if is_force or (thing.collision is not None and thing.collision.use):
                 self._shape(thing)
-        if tree := compositing_of(scene):
-            if hasattr(scene, "compositing_node_group"):  # A block of its own.
-                self._add([tree])
-            else:
-                self._tree(tree)
-        if scene.render.use_sequencer and scene.sequence_editor is not None:
-            for strip in strips(scene.sequence_editor):
-                if not strip.mute:
-                    names = ("scene", "clip", "mask", "font")
-                    self._add(getattr(strip, each, None) for each in names)
+        if tree := farm_nodes.compositing_of(scene):
+            self._composite(tree)
+
+    def _composite(self, tree: Any) -> None:
+        if tree.is_embedded_data:
+            self._tree(tree)
+        else:  # since Blender 5.0
+            self._add([tree])
+
+    def _strip(self, strip: Any) -> None:
+        self._add(getattr(strip, each, None) for each in ("clip", "mask", "font", "scene_camera"))
+        if strip.type == "SCENE" and not farm_strips.has_strips_of_scene(strip):
+            self._add([strip.scene])
 
     def _layer(self, layer: Any) -> None:
         if not _shown(layer.collection):
@@ -123,12 +165,25 @@ class _Use:
         ):
             self._add([thing.instance_collection])
             return
-        gives = any(modifier.type in _GIVE_MATERIALS for modifier in thing.modifiers)
-        for each in self._refer(thing):
-            if kind_of(each) == "Object" and not gives:
+        gives = any(each.type in _GIVE_MATERIALS for each in farm_parts.modifiers(thing))
+        idle = farm_parts.idle_materials(thing)
+        slots = {slot.material for slot in thing.material_slots}
+        for each in (self._refer(thing) - farm_parts.unused(thing) | slots) - idle:
+            if each is not None and kind_of(each) == "Object" and not gives:
                 self._shape(each)
+            elif gives:
+                self._give([each])
             else:
                 self._add([each])
+
+    def _give(self, blocks: "Iterable[Any]") -> None:
+        """Follow what modifiers take from elsewhere, and may give other materials of its slots."""
+        for block in blocks:
+            kind = kind_of(block) if block is not None else ""
+            things = block.all_objects if kind == "Collection" else [block]
+            for thing in things if kind in ("Object", "Collection") else ():
+                self._add(slot.material for slot in thing.material_slots)
+            self._add([block])
 
     def _shape(self, thing: Any) -> None:
         """Follow an object that only affects the shape or position of another."""
@@ -138,7 +193,7 @@ class _Use:
             if block in self.shapes:
                 continue
             self.shapes.add(block)
-            for each in self._refer(block):
+            for each in self._refer(block) - farm_parts.unused(block):
                 if kind_of(each) in ("Object", *_SHAPES):
                     left.append(each)
                 elif kind_of(each) not in _NO_SHAPES:
@@ -152,57 +207,18 @@ class _Use:
             self._add(self._refer(block))
 
     def _tree(self, tree: Any) -> None:
-        for node in reached(tree):
-            self._add(_named_by(node))
+        (self._give if tree.type == "GEOMETRY" else self._add)(farm_nodes.named(tree))
 
     def _refer(self, block: Any) -> "set[Any]":
         return self._refers.get(block, set())
 
 
-def compositing_of(scene: Any) -> Any:
-    """Return the nodes that composite a scene; None when it is not composited."""
-    if not scene.render.use_compositing:
-        return None
-    if hasattr(scene, "compositing_node_group"):  # Blender 5.0
-        return scene.compositing_node_group
-    return scene.node_tree if scene.use_nodes else None
-
-
-def reached(tree: Any) -> "set[Any]":
-    """Return the nodes of a tree that affect its outputs."""
-    sources = {}  # type: dict[Any, list[Any]]
-    for link in tree.links:
-        sources.setdefault(link.to_node, []).append(link.from_node)
-    for node in tree.nodes:
-        # The input and output node of a zone are not connected by a link.
-        if end := getattr(node, "paired_output_node", None):
-            sources.setdefault(end, []).append(node)
-    outputs = [node for node in tree.nodes if _is_output(node)]
-    active = [node for node in outputs if getattr(node, "is_active_output", True)]
-    found, left = set(), active or outputs
-    while left:
-        node = left.pop()
-        if node not in found:
-            found.add(node)
-            left += sources.get(node, [])
+def _references() -> "dict[Any, set[Any]]":
+    found = {}  # type: dict[Any, set[Any]]
+    for block, users in bpy.data.user_map().items():
+        for user in users:
+            found.setdefault(user, set()).add(block)
     return found
-
-
-def _is_output(node: Any) -> bool:
-    return bool(node.type.startswith("OUTPUT") or node.type in ("COMPOSITE", "GROUP_OUTPUT"))
-
-
-def _named_by(node: Any) -> "Iterator[Any]":
-    """Yield the data-blocks that a node, or one of its unlinked sockets, refers to."""
-    for each in node.bl_rna.properties:
-        if each.type == "POINTER" and isinstance(block := getattr(node, each.identifier), _ID):
-            yield block
-    for socket in node.inputs:
-        if (
-            isinstance(block := getattr(socket, "default_value", None), _ID)
-            and not socket.is_linked
-        ):
-            yield block
 
 
 def _is_drawn(block: Any) -> bool:
@@ -213,25 +229,17 @@ def _is_drawn(block: Any) -> bool:
 
 def _shown(block: Any) -> bool:
     """Return whether an object or a collection is rendered, at any frame."""
-    return not block.hide_render or _is_animated(block)
+    return not block.hide_render or farm_animation.changes(block, "hide_render")
 
 
-def _is_animated(block: Any) -> bool:
-    # A collection has no animation of its own before Blender 4.
-    data = getattr(block, "animation_data", None)
-    if data is None:
-        return False
-    curves = [*data.drivers, *_curves(data.action)]
-    return bool(data.nla_tracks) or any(curve.data_path == "hide_render" for curve in curves)
+def _world_counts(scene: Any, layers: "list[Any]") -> bool:
+    return any(_override(scene, layer, "world_override") is None for layer in layers)
 
 
-def _curves(action: Any) -> "Iterator[Any]":
-    """Yield an action's F-curves; since Blender 5.0, those of all data-blocks that it animates."""
-    yield from getattr(action, "fcurves", ())
-    for layer in getattr(action, "layers", ()):
-        for strip in layer.strips:
-            for bag in strip.channelbags:
-                yield from bag.fcurves
+def _override(scene: Any, layer: Any, name: str) -> Any:
+    """Return what Cycles renders in place of all materials, or the world; others may not."""
+    block = getattr(layer, name, None)
+    return block if scene.render.engine == "CYCLES" else None
 
 
 def _line_styles(scene: Any, layer: Any) -> "Iterator[Any]":
@@ -239,8 +247,3 @@ def _line_styles(scene: Any, layer: Any) -> "Iterator[Any]":
     if scene.render.use_freestyle and settings is not None:
         for lines in settings.linesets:
             yield lines.linestyle
-
-
-def strips(editor: Any) -> Any:
-    """Return a sequencer's strips, also those in meta strips. Blender 4.4 renamed them."""
-    return getattr(editor, "strips_all", None) or getattr(editor, "sequences_all", ())

@@ -103,6 +103,7 @@ def _open(options: argparse.Namespace) -> Any:
     farm_choices.set_camera(scene, options.camera)
     farm_setup.check_camera(scene)
     farm_setup.set_engine(scene, options.engine or opened.lacking.get(scene.name, ""))
+    farm_setup.set_output(scene, options.format)
     missing = farm_checks.missing_files(scene, frames_of(options.frames), options.project)
     if missing.needed and options.missing_files == "fail":
         raise SceneError(farm_checks.message(missing.needed))
@@ -119,7 +120,6 @@ def _open(options: argparse.Namespace) -> Any:
     farm_choices.set_size(scene, options.width, options.height)
     farm_choices.set_samples(scene, options.samples)
     farm_choices.set_tile_size(scene, options.tile_size)
-    farm_setup.set_output(scene, options.format)
     _check_colours(scene, opened.colours, options.missing_files == "fail")
     width, height = farm_setup.picture_size(scene) or (None, None)
     version, engine = bpy.app.version_string, scene.render.engine
