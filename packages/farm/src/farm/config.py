@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from farm_protocol.runner import SandboxMode
+from farm_protocol.runner import LimitsMode, SandboxMode
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -48,6 +48,8 @@ class Settings(BaseSettings):
         sandbox: whether renderers run in bubblewrap; ``auto``: where it works, and jobs say where
             it does not; ``required``: a machine without it refuses the work; None:
             `farm.confine.policy` decides.
+        limits: what a machine does that has no control group for renderers' memory; ``auto``: it
+            watches them; ``required``: it refuses the work.
         render_user: account of renderers where the farm is root; "": an exclusive one for each
             runner.
         programs: product -> paths of its programs, which are then its only ones.
@@ -81,6 +83,7 @@ class Settings(BaseSettings):
     embedded: bool = False
     blender: str | None = None
     sandbox: SandboxMode | None = None
+    limits: LimitsMode = "auto"
     render_user: str = ""
     programs: dict[str, Paths] = {}
     products: list[Path] = []

@@ -43,6 +43,7 @@ from farm.process.data_folder import StartError, open_own, owned
 from farm.process.server import FarmServer, listen, quiet_signals
 from farm.products import Library
 from farm.renderers import Discovery
+from farm.runner.limits import cgroups
 from farm.runner.limits.usage import this_machine_holds
 from farm.runner.sandbox.confinement import complaint
 from farm.scheduler.loop import Scheduler
@@ -150,7 +151,7 @@ def assemble(
     room = Room(settings.data_dir, store.folder(), settings.reserve)
     catalogue = catalogue or find_catalogue(settings)
     policy = SandboxPolicy(settings.sandbox, is_reached(settings.host, settings.proxies))
-    _complain(database, policy, settings.render_user)
+    _complain(database, policy, settings)
     _remember_programs(database, catalogue, settings)
     work, changes = Wakeup(), Wakeup()
     scratch = _empty(settings.data_dir / "scratch")
@@ -178,6 +179,7 @@ def assemble(
             identity=identity,
             unlicensed_seconds=settings.unlicensed_seconds,
             sandbox=policy,
+            limits_mode=settings.limits,
             file_lists=FileLists(scratch, room.check_passing),
         )
     )
@@ -306,17 +308,21 @@ def find_catalogue(settings: Settings) -> Catalogue:
     )
 
 
-def _complain(database: Database, policy: SandboxPolicy, render_user: str) -> None:
+def _complain(database: Database, policy: SandboxPolicy, settings: Settings) -> None:
     """Warn the operator of what this machine lacks. Raises StartError: there is no such account."""
     with database.read() as connection:
-        mode = policy.now(alone=accounts.is_alone(connection))
-    if trouble := complaint(mode):
-        logger.warning("%s", trouble)
+        alone = accounts.is_alone(connection)
+    for trouble in (
+        complaint(policy.now(alone=alone)),
+        cgroups.complaint(settings.limits, alone),
+    ):
+        if trouble:
+            logger.warning("%s", trouble)
     try:
-        with borrowed(render_user):
+        with borrowed(settings.render_user):
             pass
     except AccountError as error:
-        if render_user:
+        if settings.render_user:
             raise StartError(f"FARM_RENDER_USER: {error}") from error
         logger.error("%s", error)  # noqa: TRY400 - a message, not a bug
 

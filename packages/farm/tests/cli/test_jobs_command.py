@@ -129,6 +129,12 @@ def test_look_at_the_queue_and_act_on_it(place: Place) -> None:
         assert told in shown
     open_end = saying("hostile-scene-may-leave-programs", worker["host"])
     assert says(shown, open_end) is (host["limits"]["end"] == "watched")
+    # An artist's own scenes may take what they like of the machine.
+    watched = saying("memory-only-watched-scene-sets", worker["host"])
+    assert not says(shown, watched)
+    place.read("users", "add", "ben@example.com")
+    shown = place.farm("workers").stdout
+    assert says(shown, watched) is (host["limits"]["memory"] == "watched")
 
     changed = place.read("jobs", "change", second[:12], "--priority", "90", "--instances", "2")
     assert (changed[0]["priority"], changed[0]["instances"]) == (90, 2)

@@ -38,6 +38,7 @@ from farm.wakeup import Wakeup
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import new_hasher
 from farm_protocol.proof import Identity
+from farm_protocol.runner import LimitsMode
 from farm_protocol.users import NewUser, Role
 from sqlalchemy import select
 
@@ -254,12 +255,19 @@ def store(tmp_path: Path, database: Database) -> Store:
 
 
 @pytest.fixture
+def limits_mode() -> LimitsMode:
+    """The operator's setting; a test may have its own."""
+    return "auto"
+
+
+@pytest.fixture
 def farm(
     tmp_path: Path,
     database: Database,
     missing_files: Mode,
     catalogue: Catalogue,
     store: Store,
+    limits_mode: LimitsMode,
 ) -> Iterator[Farm]:
     engine, work, changes, clock = RecordingEngine(), Wakeup(), Wakeup(), Clock()
     slots = {each.id: each.slots for each in catalogue.machines}
@@ -289,6 +297,7 @@ def farm(
             changes.notify,
             Readers("auto", scratch, room.check_passing, room.granted),
         ),
+        limits_mode=limits_mode,
         version="test",
         identity=Identity(url, tmp_path),
         file_lists=FileLists(tmp_path, room.check_passing),

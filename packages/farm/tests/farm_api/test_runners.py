@@ -449,6 +449,17 @@ def test_the_outputs_of_a_job_come_in_pages(farm: Farm, ann: httpx.Client) -> No
     assert farm.user("stranger@example.com").get(address).status_code == 404
 
 
+@pytest.mark.parametrize("limits_mode", ["auto", "required"])
+def test_runners_are_told_whether_they_need_a_control_group(farm: Farm, limits_mode: str) -> None:
+    client = farm.user("first@example.com")
+    send(client, "demo/scene.blend", b"BLENDER-v304")
+    client.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    runner = FakeRunner(farm)
+    assert runner.http.get("/v1/runner/job").json()["limits_mode"] == limits_mode
+    answer = runner.http.post("/v1/runner/claims", json={}).json()
+    assert answer["limits_required"] is (limits_mode == "required")
+
+
 def test_a_second_account_requires_a_sandbox_from_the_next_claim_on(farm: Farm) -> None:
     client = farm.user("first@example.com")
     send(client, "demo/scene.blend", b"BLENDER-v304")

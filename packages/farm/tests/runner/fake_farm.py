@@ -36,6 +36,7 @@ class FakeFarm:
     def __init__(self, job: RunnerJob, claims: list[list[int]]) -> None:
         self.job = job
         self.sandbox_required: set[int] = set()  # numbers of claims
+        self.limits_required: set[int] = set()
         self.claims = list(claims)
         self.blobs: dict[str, bytes] = {}
         self.elsewhere: Callable[[list[str]], Mapping[str, str]] = lambda hashes: {}
@@ -110,6 +111,7 @@ class FakeFarm:
                 claim_id=f"c{self._given}",
                 frames=frames,
                 sandbox_required=self._given in self.sandbox_required,
+                limits_required=self._given in self.limits_required,
             )
             return 200, claim.model_dump_json()
         if match := re.fullmatch(r"blobs/([0-9a-f]{64})", path):

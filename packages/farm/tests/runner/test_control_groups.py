@@ -6,19 +6,26 @@ kernel enforces nothing in it.
 
 import itertools
 import sys
+import threading
+from collections.abc import Collection
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from farm.renderers import Discovery
+from farm.runner.farm_client import Farm
 from farm.runner.limits import cgroups
 from farm.runner.limits.amounts import limits_of
 from farm.runner.limits.backstop import Backstop
 from farm.runner.limits.usage import Tree, this_machine
-from farm_protocol.runner import JobLimits, Outcome, SandboxMode
+from farm.runner.loop import work
+from farm_protocol.runner import JobLimits, LimitsMode, Outcome, SandboxMode
 from messages import says
 
+from .fake_farm import TOKEN, FakeFarm
 from .in_process import end
 from .test_kernel_memory import OFTEN
-from .test_limits import MEGABYTE, attack, in_both_worlds
+from .test_limits import HARMLESS, MEGABYTE, attack, in_both_worlds
 from .test_unmapped_memory import HELPERS, PIPES, SOCKETS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has control groups")
@@ -103,3 +110,61 @@ def test_only_what_no_group_is_charged_for_is_attributed(
     # Before Linux 5.18 there is no sum.
     (tmp_path / "memory.stat").write_text(STATISTICS.replace("kernel ", "other "))
     assert group.kernel_bytes() == 250
+
+
+@pytest.fixture
+def without_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farm.runner.limits.cgroups._base", lambda: None)
+
+
+def required_of(
+    folder: Path, claims: int, on_job: bool = False, on_claims: Collection[int] = ()
+) -> FakeFarm:
+    """Render claims of a frame for a farm that requires control groups."""
+
+    def work_with(farm: FakeFarm) -> None:
+        farm.limits_required = set(on_claims)
+        if on_job:
+            farm.job = farm.job.model_copy(update={"limits_mode": "required"})
+        runner, found = Farm(farm.url, TOKEN), {"maya": [str(folder / "maya" / "bin" / "Render")]}
+        work(runner, folder / "work", Discovery(found), "off", threading.Event())
+        runner.close()
+
+    return attack(folder, HARMLESS, "off", None, claims=claims, work_with=work_with)
+
+
+@pytest.mark.usefixtures("without_groups")
+def test_where_limits_are_required_nothing_is_rendered_without_a_group(tmp_path: Path) -> None:
+    farm = required_of(tmp_path, 1, on_job=True)
+    assert not farm.frames
+    assert (end(farm).outcome, end(farm).permanent) == (Outcome.FAILED, False)
+    assert says(end(farm).message, "farm-requires-one-farm-limits")
+
+
+@pytest.mark.usefixtures("without_groups")
+def test_a_farm_that_comes_to_require_groups_gives_no_other_claim(tmp_path: Path) -> None:
+    farm = required_of(tmp_path, 2, on_claims={2})
+    assert farm.frames.keys() == {1}
+    assert says(farm.finishes["c2"].message, "farm-requires-one-farm-limits")
+
+
+@pytest.mark.usefixtures("groups")
+def test_where_limits_are_required_a_machine_with_groups_renders(tmp_path: Path) -> None:
+    farm = required_of(tmp_path, 2, on_job=True, on_claims={2})
+    assert farm.frames.keys() == {1, 2}
+
+
+@pytest.mark.usefixtures("without_groups")
+@pytest.mark.parametrize("mode", get_args(LimitsMode))
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_operator_is_told_what_a_machine_lacks(mode: LimitsMode, alone: bool) -> None:
+    told = cgroups.complaint(mode, alone)
+    assert says(told, "farm-requires-one-farm-limits") is (mode == "required")
+    assert says(told, "memory-only-watched-so-scene") is (mode == "auto" and not alone)
+    assert bool(told) is (mode == "required" or not alone)
+
+
+@pytest.mark.usefixtures("groups")
+@pytest.mark.parametrize("mode", get_args(LimitsMode))
+def test_an_operator_whose_machine_has_groups_is_told_nothing(mode: LimitsMode) -> None:
+    assert cgroups.complaint(mode, alone=False) == ""

@@ -133,6 +133,9 @@ class LicenceServer(Answer):
 SandboxMode = Literal["auto", "required", "off"]
 """``auto``: a sandbox where possible, else a warning; ``required``: no work without one."""
 
+LimitsMode = Literal["auto", "required"]
+"""``auto``: limits are held as well as the machine can; ``required``: no work without a control
+group that counts a renderer's memory."""
 
 MOST_TICKETS = 500
 """Limit on tickets per request: they expire, so files that are fetched last are requested last."""
@@ -186,6 +189,7 @@ class RunnerJob(Answer):
         limits: what its renderers may use of their machine.
         licence_servers: the only servers that its renderers may reach over the network.
         sandbox: whether its renderers run in one.
+        limits_mode: whether its renderers need a control group.
         output_folder: remote folder that every output's path begins with.
         source: where the bytes of ``files`` come from.
     """
@@ -208,6 +212,7 @@ class RunnerJob(Answer):
     limits: JobLimits = JobLimits()
     licence_servers: list[LicenceServer] = []
     sandbox: SandboxMode = "auto"
+    limits_mode: LimitsMode = "auto"
 
 
 class Program(Request):
@@ -322,12 +327,14 @@ class Claim(Answer):
     """``claim_id`` None: nothing is left for this runner; it ends, for the given reason.
 
     ``sandbox_required``: a sandbox has become mandatory since the runner read its job.
+    ``limits_required``: so has a control group.
     """
 
     claim_id: str | None
     frames: list[int]
     reason: str = ""
     sandbox_required: bool = False
+    limits_required: bool = False
 
 
 class RunnerCommand(StrEnum):

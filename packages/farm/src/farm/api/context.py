@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from farm_protocol.proof import Identity
-from farm_protocol.runner import JobLimits, SandboxMode
+from farm_protocol.runner import JobLimits, LimitsMode, SandboxMode
 from farm_protocol.users import Role
 from fastapi import Depends, Header, Request
 from http_gate.connections import known
@@ -73,6 +73,7 @@ class Context:
     attempts: Attempts = field(default_factory=Attempts)
     unlicensed_seconds: float = FREE_SECONDS_OF_A_DAY
     sandbox: SandboxPolicy = field(default_factory=SandboxPolicy)
+    limits_mode: LimitsMode = "auto"
     passwords: PasswordQueue = field(default_factory=PasswordQueue)
     polls: Polls = field(default_factory=Polls)
     turns: Turns = field(default_factory=Turns)

@@ -159,8 +159,11 @@ async def _post_claim(call: _Call, request: ClaimRequest) -> Claim:
             now,
             context.unlicensed_seconds,
         )
-        required = context.sandbox_mode(connection) == "required"
-        return claim.model_copy(update={"sandbox_required": required}), more
+        required = {
+            "sandbox_required": context.sandbox_mode(connection) == "required",
+            "limits_required": context.limits_mode == "required",
+        }
+        return claim.model_copy(update=required), more
 
     claim, something_to_do = await call.write(work)
     context.changes.notify()
@@ -291,6 +294,7 @@ def _job(call: _Call, caller: Caller) -> Response:
         limits=context.limits(row.machine_type),
         licence_servers=context.catalogue.definitions.licence_servers(row.app, plugins),
         sandbox=sandbox,
+        limits_mode=context.limits_mode,
         files=[],
         output_folder=row.output_folder,
         source=context.store.source(row.account_id),

@@ -20,7 +20,7 @@ from farm.cli._common import (
     print_table,
     say,
 )
-from farm.db import capacity, hosts, overview
+from farm.db import accounts, capacity, hosts, overview
 from farm.db.hosts import HostProgram
 from farm.db.overview import WorkerLine
 from farm.scheduler import limits
@@ -38,6 +38,7 @@ def show(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = No
         lines = overview.worker_lines(connection)
         found = hosts.fetch_all(connection)
         held = hosts.limits(connection)
+        alone = accounts.is_alone(connection)
         slots = capacity.slots(
             connection, _configured_slots(announced.machines if announced else [])
         )
@@ -61,7 +62,7 @@ def show(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = No
         say("The farm is not running.")
     _print_runners(lines)
     _print_programs(found)
-    _print_limits(held)
+    _print_limits(held, alone)
 
 
 @workers.command("slots")
@@ -132,7 +133,7 @@ def _print_programs(found: list[HostProgram]) -> None:
         )
 
 
-def _print_limits(held: Mapping[str, HostLimits]) -> None:
+def _print_limits(held: Mapping[str, HostLimits], alone: bool) -> None:
     if held:
         print_table(
             ("Host", *(name.replace("_", " ").capitalize() for name in HostLimits.model_fields)),
@@ -143,6 +144,13 @@ def _print_limits(held: Mapping[str, HostLimits]) -> None:
             say(
                 f"On {', '.join(open_ends)} a hostile scene may leave programs running after"
                 " its claim has ended."
+            )
+        watched = [host for host, each in held.items() if each.memory is Enforcement.WATCHED]
+        if watched and not alone:
+            say(
+                f"On {', '.join(watched)} memory is only watched: a scene that sets out to can hold"
+                " several times its limit, and another job on the machine may be ended for it. With"
+                " FARM_LIMITS=required such machines render nothing."
             )
 
 

@@ -37,8 +37,9 @@ from farm.runner.farm_client import (
     RefusedError,
     ReportError,
 )
+from farm.runner.limits import cgroups
 from farm.runner.limits.amounts import limits_of
-from farm.runner.limits.cgroups import Group
+from farm.runner.limits.cgroups import Group, GroupError
 from farm.runner.limits.usage import this_machine, this_machine_holds
 from farm.runner.limits.watch import Confinement
 from farm.runner.plugins import count_missing, with_colours, with_other_programs, with_versions
@@ -181,9 +182,7 @@ def _prepare(
         return Failure(str(error), False)
     try:
         renderer = renderer.with_program(template.program)
-        confinement = _confinement(job, place)
-        if confinement.group is not None:
-            afterwards.callback(confinement.group.remove)
+        confinement = _confinement(job, place, afterwards)
         licences = _licences(job, template, plugins, mode, place)
         if licences is not None:
             afterwards.callback(licences.close)
@@ -204,7 +203,7 @@ def _prepare(
         surroundings.bring()
     except StageError as error:
         return Failure(str(error), error.permanent)
-    except (RendererError, SandboxError) as error:
+    except (RendererError, SandboxError, GroupError) as error:
         return Failure(str(error), False)
     warnings = [sandbox.warning, _other_version(job, renderer), *other_plugins]
     job = job.model_copy(update={"plugins": plugins})
@@ -241,9 +240,15 @@ def _chosen(job: RunnerJob, template: Template, discovery: Discovery) -> Rendere
     return renderer
 
 
-def _confinement(job: RunnerJob, place: Workplace) -> Confinement:
+def _confinement(job: RunnerJob, place: Workplace, afterwards: contextlib.ExitStack) -> Confinement:
+    """Return what confines the job's renderers. Raises GroupError: a group is required."""
     limits = limits_of(job.limits, this_machine(place.root))
-    return Confinement(limits, place.root / "renderer.pid", Group.make(limits))
+    group = Group.make(limits)
+    if group is not None:
+        afterwards.callback(group.remove)
+    elif job.limits_mode == "required":
+        raise GroupError(cgroups.required())
+    return Confinement(limits, place.root / "renderer.pid", group)
 
 
 def _decide(farm: Farm, stopping: threading.Event) -> None:
@@ -373,6 +378,9 @@ def _claims(
             # It has become mandatory while this runner was at work: the next one checks everything
             # again.
             finish_unrendered(farm, claim.claim_id, Failure(_now_required(), False))
+            return FAILED
+        if claim.limits_required and ready.confinement.group is None:
+            finish_unrendered(farm, claim.claim_id, Failure(cgroups.required(), False))
             return FAILED
         over = _render(farm, ready, claim, checks, stopping)
         ended, measured = over.ended, over.measured

@@ -14,9 +14,20 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from farm_protocol.runner import LimitsMode
+
 from farm.runner.limits.amounts import Limits
 
 ROOT = Path("/sys/fs/cgroup")
+_WATCHED = (
+    "memory is only watched, so a scene that sets out to can hold several times its limit, and"
+    " another job on the machine may be ended for it."
+)
+_HOW = (
+    "Start the farm in a systemd service with Delegate=yes and DelegateSubgroup=farm, or as root in"
+    " a container with control groups of version 2."
+)
+_REQUIRE = "To render only on machines that have one, set FARM_LIMITS=required."
 _NEEDED = frozenset({"memory", "pids"})
 _NAME = "envoy-render-"
 _SYSTEMD = Path("/run/systemd/system")
@@ -26,6 +37,10 @@ _EXPLAINED = ("kernel_stack", "pagetables", "sec_pagetables", "slab_reclaimable"
 _PARTS = ("slab_unreclaimable", "percpu", "vmalloc")
 """The others, as far as kernels before 5.18 report them, which have no ``kernel``."""
 _TRIES, _PAUSE_SECONDS = 40, 0.05
+
+
+class GroupError(Exception):
+    """There is no control group although one is required. ``str()`` is a message for people."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +137,32 @@ class Group:
 def usable() -> bool:
     """Return whether this process can create groups."""
     return _base() is not None
+
+
+def complaint(mode: LimitsMode, alone: bool) -> str:
+    """Return a warning about this machine for its operator, as a message; "" when all is well.
+
+    Parameters:
+        alone: the farm has no more than one account.
+    """
+    if usable():
+        return ""
+    if mode == "required":
+        return required()
+    return "" if alone else f"{_trouble()}: {_WATCHED} {_HOW} {_REQUIRE}"
+
+
+def required() -> str:
+    """Return why no work is done here, as a message."""
+    return f"{_trouble()}, and this farm requires one (FARM_LIMITS=required). {_HOW}"
+
+
+def _trouble() -> str:
+    if not (ROOT / "cgroup.controllers").exists():
+        why = "its control groups are not of version 2"
+    else:
+        why = "the system has not delegated one with memory and pids to the farm"
+    return f"This render machine has no control group for renderers ({why})"
 
 
 def memory_of_this_process() -> int | None:
