@@ -214,6 +214,16 @@ PLANTED = {
         ("farm.__main__", "farm.stores.disk"),
         ("farm.process.server", "farm.engines.local"),
     ],
+    "What calls, decodes images or speaks OpenJD is the runner's": [
+        ("farm.scheduler.loop", "farm.runner.farm_client"),
+        ("farm.api.jobs", "farm.runner.results.image_check"),
+        ("farm.api.blobs", "farm.runner.results.image_worker"),
+        ("farm.submissions.create", "farm.runner.claim.session"),
+    ],
+    "The program that reads scenes is imported by nobody": [
+        ("farm.scenes.traces", "farm.scenes.blend_trace"),
+        ("farm.api.jobs", "farm.scenes.blend_trace"),
+    ],
     "What confines imports the protocol only": [
         ("farm.confine.policy", "farm.errors"),
         ("farm.confine.removal", "farm.wakeup"),

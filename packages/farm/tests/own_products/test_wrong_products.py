@@ -284,7 +284,7 @@ WRONG: list[tuple[str, dict[str, Any], str | saying]] = [
 
 
 def sketch(folder: Path) -> Path:
-    """Copy the smallest product, give it more parameters,."""
+    """Copy the smallest product, give it more parameters."""
     place = folder / "sketch"
     shutil.copytree(HERE / "sketch", place)
     file = place / "render.yaml"
@@ -348,6 +348,7 @@ LIKE = "like: render\n"
         ({"draw.farm.yaml": LIKE, "paint.farm.yaml": "like: draw\n"}, "paint.farm.yaml: like"),
         ({"draw.farm.yaml": "like: 1\n"}, "draw.farm.yaml: like"),
         ({"scene.py": "def read_scene(scene):"}, "scene.py"),
+        ({"scene.py": "raise SystemExit(0)"}, "scene.py"),
         ({"scene.py": "import nowhere"}, "scene.py"),
         ({"scene.py": "read_scene = 1"}, "scene.py"),
         ({"scene.py": "def read_scene(scene): pass"}, "scene.py"),

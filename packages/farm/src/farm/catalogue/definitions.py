@@ -258,7 +258,7 @@ def load_definitions(studio: Path | None, library: Library = BUILT_IN) -> Defini
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CatalogueError(
-            f"The catalogue {studio} is not YAML: {error}. Correct it there."
+            f"The catalogue {studio} is not YAML: {error}. Correct the file."
         ) from error
 
 

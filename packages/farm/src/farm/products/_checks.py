@@ -215,12 +215,12 @@ class Checks:
             parsed = parameter.parse(value)
         except ValueError as error:
             raise self._fail(
-                field, f"It is no value of the parameter '{parameter.name}'. {error}"
+                field, f"It is not a valid value of the parameter '{parameter.name}'. {error}"
             ) from None
         if type(parsed) is not type(value) or parsed != value:
             raise self._fail(
                 field,
-                f"The parameter '{parameter.name}' never is {json.dumps(value)}. Write"
+                f"The parameter '{parameter.name}' can never be {json.dumps(value)}. Use"
                 f" {json.dumps(parsed)}.",
             )
 
@@ -358,11 +358,11 @@ class Checks:
             parsed = as_text(parameter.parse(text))
         except ValueError as error:
             raise self._fail(
-                field, f"'{text}' is no value of '{parameter.name}'. {error}"
+                field, f"'{text}' is not a valid value of '{parameter.name}'. {error}"
             ) from None
         if parsed != text:
             raise self._fail(
-                field, f"'{parameter.name}' never is '{text}'. Write '{parsed}' in its place."
+                field, f"'{parameter.name}' can never be '{text}'. Use '{parsed}' instead."
             )
 
 

@@ -91,7 +91,7 @@ class Definition(_OpenJob):
     def _check_values(self) -> Self:
         low, high, default = self.min_value, self.max_value, self.default
         if low is not None and high is not None and low > high:
-            raise ValueError("minValue is larger than maxValue. Exchange them")
+            raise ValueError("minValue is larger than maxValue. Swap them")
         if default is None:
             return self
         if not isinstance(default, _VALUES[self.type]):

@@ -58,7 +58,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
             " permissions."
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ProductError(f"{path} is not YAML: {error}. Correct it there.") from error
+        raise ProductError(f"{path} is not YAML: {error}. Correct the file.") from error
     if not isinstance(content, dict):
         raise ProductError(
             f"{path} must hold a mapping. Write a field on each line: 'name: value'."

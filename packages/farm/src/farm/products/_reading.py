@@ -160,7 +160,7 @@ def load_scene_module(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ProductError(
             f"{path} cannot be imported: {type(error).__name__}: {error}. Correct it."
         ) from error

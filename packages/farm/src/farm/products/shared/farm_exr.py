@@ -101,7 +101,7 @@ def read_layout(file: BinaryIO) -> Layout:
     """
     start = file.read(_FIRST_READ)
     if start[:4] != MAGIC:
-        raise ValueError("it is no OpenEXR file")
+        raise ValueError("it is not an OpenEXR file")
     (flags,) = struct.unpack_from("<I", start, 4)
     headers = []  # type: list[Header]
     place = 8

@@ -159,7 +159,7 @@ class _Redirect:
 def _path_parm(node: Any, name: str) -> Any:
     if not name:
         raise SceneError(
-            f"It is not known where a node of type {node.type().name()} keeps its output"
+            f"The farm does not know where a node of type {node.type().name()} keeps its output"
             " path. Name the parameter with disk_output_path_parm."
         )
     parm = node.parm(name)
