@@ -81,7 +81,7 @@ def test_a_submission_can_insist_on_a_revision(farm: Farm, ann: httpx.Client) ->
     assert revision(ann.put(FILES, json={"files": [pine]})) == (last + 1, 0)
     stale = spec() | {"revision": last}
     refused = ann.post("/v1/submissions", json=stale)
-    assert (refused.status_code, refused.json()["code"]) == (409, "project_changed")
+    assert (refused.status_code, refused.json()["code"]) == (412, "project_changed")
     assert not refused.json()["retry"]
     assert revision(ann.put(FILES, json={"files": [wood]})) == (last + 2, 1)
     accepted = spec() | {"revision": last + 2}
