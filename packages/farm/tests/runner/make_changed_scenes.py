@@ -4,7 +4,6 @@ The last argument is the folder that they go to.
 """
 
 import os
-import shutil
 import sys
 from typing import Any
 
@@ -70,17 +69,31 @@ def volume() -> None:
     save("volume")
 
 
-def image() -> None:
-    _, cube = fresh()
-    path = os.path.join(ROOT, "cut.png")
-    made = bpy.data.images.new("made", 64, 64)
-    made.filepath_raw, made.file_format = path, "PNG"
-    made.save()
-    whole = os.path.join(ROOT, "whole.png")
-    shutil.copy(path, whole)
-    cube.data.materials.append(shader("pictures", bpy.data.images.load(path)))
-    save("image")
-    os.truncate(path, os.path.getsize(whole) // 2)
+def images() -> None:
+    """Pictures of several formats: cut off, changed in the middle, and no picture at all."""
+    formats = {"png": "PNG", "jpg": "JPEG", "exr": "OPEN_EXR", "tif": "TIFF", "tga": "TARGA"}
+    for ending, name in formats.items():
+        for state in ("whole", "cut", "changed", "nothing"):
+            _, cube = fresh()
+            path = os.path.join(ROOT, f"{state}.{ending}")
+            made = bpy.data.images.new("made", 64, 64, float_buffer=ending == "exr")
+            made.pixels = [(7 * number % 31) / 31 for number in range(64 * 64 * 4)]
+            made.filepath_raw, made.file_format = path, name
+            made.save()
+            cube.data.materials.append(shader("pictures", bpy.data.images.load(path)))
+            save(f"{state}_{ending}")
+            size = os.path.getsize(path)
+            with open(path, "r+b") as file:
+                if state == "cut":
+                    file.truncate(size * 3 // 4)
+                elif state == "changed":
+                    file.seek(size // 2)
+                    file.write(b"\0\1\2\3\4")
+                elif state == "nothing":
+                    file.write(b"Not a picture, but a text." * 100)
+    # One that no pixel needs.
+    cube.hide_render = True
+    save("hidden_picture")
 
 
 def denoised() -> None:
@@ -130,7 +143,7 @@ def sequence() -> None:
 modifier()
 override()
 volume()
-image()
+images()
 denoised()
 composited()
 sequence()

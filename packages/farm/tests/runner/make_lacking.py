@@ -71,6 +71,13 @@ def linked() -> None:
     holder.instance_collection = link("linked/shot.blend", "collections", ["both"])[0]
     save("linked/film.blend")
 
+    scene = fresh()
+    aside = bpy.data.collections.new("aside")
+    aside.hide_render = True
+    scene.collection.children.link(aside)
+    aside.objects.link(link("linked/assets.blend", "objects", ["table"])[0])
+    save("linked/aside.blend")
+
     fresh()
     plane("chair", shader("wood"))
     plane("desk", shader("ash"))

@@ -21,20 +21,36 @@ def gone(library: str, *blocks: str) -> saying:
 
 @pytest.mark.sample(1)
 @pytest.mark.parametrize(
-    ("scene", "files", "warning"),
+    ("scene", "files", "blocks"),
     [
-        ("shot", ["assets"], gone("assets.blend", "material 'oak', object 'table'")),
-        ("film", ["assets", "shot"], gone("assets.blend", "object 'table'")),
+        ("shot", ["assets"], "material 'oak', object 'table'"),
+        ("film", ["assets", "shot"], "object 'table'"),
     ],
 )
-def test_what_a_library_has_lost_is_named(
-    rig: Rig, lacking: Path, scene: str, files: list[str], warning: saying
+def test_what_a_library_has_lost_stops_the_job(
+    rig: Rig, lacking: Path, scene: str, files: list[str], blocks: str
 ) -> None:
     rig.scenes = lacking
-    farm = rig.farm(f"linked/{scene}.blend", [[1, 2]], [f"linked/{each}.blend" for each in files])
+    names = [f"linked/{each}.blend" for each in files]
+    farm = rig.farm(f"linked/{scene}.blend", [[1, 2]], names)
+    assert rig.run(farm) == 0
+    finish = farm.finishes["c1"]
+    assert (finish.outcome, finish.permanent, farm.frames) == (Outcome.FAILED, True, {}), farm.log
+    lost = f"show/linked/assets.blend ({blocks})"
+    assert finish.message == saying("frames-need-data-scenes-libraries", lost)
+    # Unless the submission says otherwise.
+    farm = rig.farm(f"linked/{scene}.blend", [[1, 2]], names, missing_files="warn")
     assert rig.run(farm) == 0
     assert farm.finishes["c1"].outcome is Outcome.COMPLETED, farm.log
-    assert told(rig) == [warning]
+    assert told(rig) == [gone("assets.blend", blocks)]
+
+
+def test_what_no_pixel_needs_of_a_library_is_a_warning(rig: Rig, lacking: Path) -> None:
+    rig.scenes = lacking
+    farm = rig.farm("linked/aside.blend", [[1, 2]], ["linked/assets.blend"])
+    assert rig.run(farm) == 0
+    assert farm.finishes["c1"].outcome is Outcome.COMPLETED, farm.log
+    assert told(rig) == [gone("assets.blend", "object 'table'")]
 
 
 @pytest.mark.sample(2)

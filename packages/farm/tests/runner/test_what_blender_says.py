@@ -45,8 +45,35 @@ def test_a_volume_that_cannot_be_read_is_missing(rig: Rig) -> None:
     assert not farm.frames
 
 
-def test_a_damaged_image_is_told(rig: Rig) -> None:
-    assert of_scene(render(rig, "image", "cut.png").frames[1].warnings)
+@pytest.mark.sample(5)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("cut.png", "changed.png", "cut.jpg", "cut.exr", "nothing.tga"),
+        *("cut.tif", "nothing.png", "nothing.jpg", "nothing.exr"),
+    ],
+)
+def test_a_damaged_image_stops_the_job(rig: Rig, name: str) -> None:
+    farm = render(rig, name.replace(".", "_"), name)
+    (finish,) = farm.finishes.values()
+    assert says(finish.message, "scene-needs-file-missing", name), farm.log
+    assert not farm.frames
+
+
+def test_a_damaged_image_that_no_pixel_needs_stops_nothing(rig: Rig) -> None:
+    assert render(rig, "hidden_picture", "nothing.tga").frames.keys() == {1, 2}
+
+
+def test_a_damaged_image_is_told_to_who_renders_without_it(rig: Rig) -> None:
+    farm = render(rig, "cut_png", "cut.png", missing_files="warn")
+    assert saying("rendered-without-files", "show/cut.png") in farm.frames[1].warnings, farm.log
+
+
+@pytest.mark.sample(2)
+@pytest.mark.parametrize("ending", ["png", "exr", "jpg", "tif", "tga"])
+def test_a_whole_image_is_no_damaged_one(rig: Rig, ending: str) -> None:
+    farm = render(rig, f"whole_{ending}", f"whole.{ending}")
+    assert of_scene(farm.frames[1].warnings) == [], farm.log
 
 
 def test_denoising_is_that_of_the_scene(rig: Rig) -> None:

@@ -5,7 +5,8 @@ linked libraries (also of libraries), images (single, sequence, UDIM, movie), mo
 fonts, geometry caches, volumes, mesh caches, baked simulations (`farm_caches`), IES and OSL files,
 and the strips of a sequencer that takes part in the render. Skipped: packed data and unused data.
 Files that no pixel depends on (`farm_use`) may be missing. A volume that Blender cannot read counts
-as missing: it renders nothing in its place, and prints nothing.
+as missing: it renders nothing in its place, and prints nothing. So does a picture that is certainly
+damaged (`farm_damage`).
 """
 
 import os
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 import bpy
 import farm_caches
+import farm_damage
 import farm_images
 import farm_nodes
 import farm_parts
@@ -44,17 +46,18 @@ class Missing(NamedTuple):
 
 
 def missing_files(scene: Any, frames: "Collection[int]", project: str) -> Missing:
-    """Return the missing files. Only if there are some, the rendered data is traced."""
-    missing = [each for each in _named(scene, frames) if not _exists(each[1])]
+    """Return the missing files; of those that are needed, also the damaged ones."""
+    named = list(_named(scene, frames))
+    missing = [each for each in named if not _exists(each[1])]
     missing += _unreadable_volumes()
     missing += farm_caches.missing(frames)
     missing += farm_images.missing(frames)
-    if not missing:
-        return Missing([], [])
     used = farm_use.of_scene(scene)
     # Blender has replaced each block of a missing library.
     used |= {each.library for each in used if each.library}
     used.add(_PICTURE)
+    there = dict.fromkeys([*named, *farm_images.shown(frames)])
+    missing += [each for each in there if each[0] in used and _is_damaged(*each)]
     needed = {shown(path, project) for owner, path in missing if owner in used}
     others = {shown(path, project) for owner, path in missing} - needed
     return Missing(sorted(needed), sorted(others))
@@ -130,6 +133,23 @@ def _unreadable_volumes() -> "Iterator[tuple[Any, str]]":
         for path in _path(volume, volume.filepath, volume.is_sequence):
             if _exists(path) and not _packed(volume) and not _loads(volume):
                 yield volume, path
+
+
+def _is_damaged(owner: Any, path: str) -> bool:
+    """Return whether a file that is there is certainly no picture, if it has to be one."""
+    is_picture = owner is _PICTURE or isinstance(owner, (bpy.types.Image, bpy.types.MovieClip))
+    if not is_picture or not _exists(path):
+        return False
+    if farm_damage.is_damaged(path):
+        return True
+    if not isinstance(owner, bpy.types.Image) or owner.source != "FILE" or owner.has_data:
+        return False
+    if farm_damage.is_known(path) or farm_damage.is_foreign(path):
+        return False
+    # Of any other format: it has no size if Blender cannot read it.
+    is_empty = not all(owner.size)
+    owner.buffers_free()
+    return is_empty
 
 
 def _loads(volume: Any) -> bool:

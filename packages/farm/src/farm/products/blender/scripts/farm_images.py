@@ -11,22 +11,34 @@ import bpy
 from farm_sequence import sequence_of
 
 
+def shown(frames: "Collection[int]") -> "Iterator[tuple[Any, str]]":
+    """Yield the images and absolute paths of files of sequences that these frames show."""
+    for image, wanted, there in _sequences(frames):
+        for path in sorted(wanted & there):
+            yield image, os.path.normpath(path)
+
+
 def missing(frames: "Collection[int]") -> "Iterator[tuple[Any, str]]":
     """Yield the images and absolute paths of files that these frames show, and that are not there.
 
     Sequences of which nothing is there are not looked at. Nor are frames outside of a sequence's
     own, for which each part of Blender does something else.
     """
+    for image, wanted, there in _sequences(frames):
+        if not wanted.isdisjoint(there):
+            for lacking in sorted(wanted - there):
+                yield image, os.path.normpath(lacking)
+
+
+def _sequences(frames: "Collection[int]") -> "Iterator[tuple[Any, set[str], set[str]]]":
+    """Yield each image, which files of it are shown, and which there are."""
     for image, user in _users():
         path = os.path.normpath(bpy.path.abspath(image.filepath, library=image.library))
         sequence, folder = sequence_of(path.replace(os.sep, "/")), os.path.dirname(path)
         if sequence is None or not os.path.isdir(folder):
             continue
         there = {sequence.folder + name for name in os.listdir(folder)}
-        wanted = {sequence.path(number) for number in _numbers(user, frames)}
-        if not wanted.isdisjoint(there):
-            for lacking in sorted(wanted - there):
-                yield image, os.path.normpath(lacking)
+        yield image, {sequence.path(number) for number in _numbers(user, frames)}, there
 
 
 def _users() -> "Iterator[tuple[Any, Any]]":

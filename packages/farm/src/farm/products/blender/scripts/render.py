@@ -111,7 +111,10 @@ def _open(options: argparse.Namespace) -> Any:
         warn(farm_checks.without(missing.needed))
     if missing.others:
         warn(farm_checks.note(missing.others))
-    for message in farm_links.gone(opened.gone, options.project):
+    gone = farm_links.gone(opened.gone, scene, options.project)
+    if gone.needed and options.missing_files == "fail":
+        raise SceneError(farm_links.refusal(gone.needed))
+    for message in [*farm_links.messages(gone.needed), *farm_links.messages(gone.others)]:
         warn(message)
     if message := farm_links.dropped(opened.dropped):
         warn(message)
