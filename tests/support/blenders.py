@@ -1,4 +1,4 @@
-"""The Blenders of the tests: the installed one, and Blender 5 as a Python module."""
+"""The Blenders of the tests: the installed one, and others as Python modules."""
 
 import os
 import shutil
@@ -13,7 +13,8 @@ from every_python import interpreter
 from filelock import FileLock
 
 BPY_5 = "5.3.0"
-_PYTHON_OF_BPY_5 = "3.13"
+BPY_4 = "4.5.15"
+_PYTHONS = {BPY_5: "3.13", BPY_4: "3.11"}
 
 
 @dataclass(frozen=True)
@@ -67,25 +68,26 @@ def installed() -> Blender:
     return Blender(Path(found), int(told.stdout.split()[1].partition(".")[0]))
 
 
-def blender_5(cache: Path) -> Blender:
-    """Return Blender 5 from PyPI. Without its Python the test is skipped, except in CI.
+def from_pypi(version: str, cache: Path) -> Blender:
+    """Return a Blender from PyPI. Without its Python the test is skipped, except in CI.
 
     Parameters:
-        cache: kept between test runs: there are 1.2 GB to install.
+        version: one of those above.
+        cache: kept between test runs: there are 1 GB to install, which takes half a minute.
     """
     python = cache / "bin" / "python"
-    base = interpreter(_PYTHON_OF_BPY_5)
+    base = interpreter(_PYTHONS[version])
     if base is None:
-        problem = f"Blender 5 needs Python {_PYTHON_OF_BPY_5}, which is not under the pyenv root"
+        problem = f"bpy {version} needs Python {_PYTHONS[version]}, not found under the pyenv root"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(problem)
     with FileLock(cache.with_suffix(".lock")):
-        if not (cache / BPY_5).exists():
+        if not (cache / version).exists():
             subprocess.run([base, "-m", "venv", "--clear", str(cache)], check=True)
             options = ["--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
             subprocess.run(
-                [python, "-m", "pip", "install", *options, f"bpy=={BPY_5}"],
+                [python, "-m", "pip", "install", *options, f"bpy=={version}"],
                 check=True,
                 stdout=sys.stderr,
             )
-            (cache / BPY_5).touch()
-    return Blender(python, int(BPY_5.partition(".")[0]))
+            (cache / version).touch()
+    return Blender(python, int(version.partition(".")[0]))

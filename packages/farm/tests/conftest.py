@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from blenders import Blender, blender_5, installed
+from blenders import BPY_4, BPY_5, Blender, from_pypi, installed
 from farm.db.engine.database import Database
 from farm.db.opening import open_database
 
@@ -32,20 +32,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give each test of ``every_blender`` an instance for Blender 5."""
+    """Give each test of ``every_blender`` an instance for Blender 5, and some one for 4.5."""
     mark = metafunc.definition.get_closest_marker("every_blender")
     if mark is not None and "blender" in metafunc.fixturenames:
         marks = [] if mark.kwargs.get("always") else [pytest.mark.long]
-        versions = ["installed", pytest.param("5", marks=marks)]
+        versions = ["installed", pytest.param(BPY_5, id="5", marks=marks)]
+        if mark.kwargs.get("also_4"):
+            versions.append(pytest.param(BPY_4, id="4"))
         metafunc.parametrize("blender", versions, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
 def blender(request: pytest.FixtureRequest) -> Blender:
     """What makes and renders a test's scenes."""
-    if getattr(request, "param", "installed") == "installed":
+    version = getattr(request, "param", "installed")
+    if version == "installed":
         return installed()
-    return blender_5(request.config.cache.mkdir("blender-5"))
+    return from_pypi(version, request.config.cache.mkdir(f"blender-{version[0]}"))
 
 
 @pytest.fixture(scope="session")

@@ -170,6 +170,23 @@ def caches() -> None:
     save("caches/off.blend")
 
 
+def ocean() -> None:
+    """An ocean with a cache of three frames, which is not marked as baked: Blender bakes aside."""
+    fresh()
+    modifier = grid().modifiers.new("sea", "OCEAN")
+    modifier.resolution = modifier.viewport_resolution = 4
+    modifier.frame_start, modifier.frame_end = 1, 3
+    modifier.filepath = "//sea"
+    save("caches/ocean.blend")
+    os.makedirs(os.path.join(ROOT, "caches", "sea"))
+    for frame in (1, 2, 3):
+        made = bpy.data.images.new("made", 8, 8, float_buffer=True)
+        made.pixels = [0.0] * (8 * 8 * 4)
+        made.filepath_raw = os.path.join(ROOT, "caches", "sea", f"disp_{frame:04}.exr")
+        made.file_format = "OPEN_EXR"
+        made.save()
+
+
 def gone_image() -> Any:
     """An image of which there is no file."""
     made = bpy.data.images.new("gone", 4, 4)
@@ -341,5 +358,6 @@ if bpy.app.version < (5, 0):  # PyPI's Blender 5.0.1 and 5.3.0 end themselves: f
 linked()
 told()
 caches()
+ocean()
 needless()
 needful()

@@ -16,7 +16,7 @@ import bpy
 # Blender runs this file without the tests on the module path.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from runner.small_scenes import compositor, empty_scene, shader, strips, volume_shader
+from runner.small_scenes import compositor, empty_scene, shader, socket, strips, volume_shader
 
 ROOT = sys.argv[-1]
 LIB = os.path.join(ROOT, "lib")
@@ -104,6 +104,28 @@ def volume() -> None:
     save("volume")
 
 
+def imported() -> None:
+    """The plane is what geometry nodes import, since Blender 4.5."""
+    if not hasattr(bpy.types, "GeometryNodeImportOBJ"):
+        return
+    _, plane = fresh(plane=True)
+    path = os.path.join(LIB, "plane.obj")
+    with open(path, "w") as file:
+        file.write("v -9 -9 0\nv 9 -9 0\nv 9 9 0\nv -9 9 0\nf 1 2 3 4\n")
+    tree = bpy.data.node_groups.new("imports", "GeometryNodeTree")
+    socket(tree, "out", "NodeSocketGeometry", "OUTPUT")
+    node = tree.nodes.new("GeometryNodeImportOBJ")
+    node.inputs[0].default_value = path
+    shown = tree.nodes.new("GeometryNodeSetMaterial")
+    shown.inputs["Material"].default_value = plane.data.materials[0]
+    realised = tree.nodes.new("GeometryNodeRealizeInstances")
+    tree.links.new(node.outputs[0], realised.inputs[0])
+    tree.links.new(realised.outputs[0], shown.inputs[0])
+    tree.links.new(shown.outputs[0], tree.nodes.new("NodeGroupOutput").inputs[0])
+    plane.modifiers.new("imports", "NODES").node_group = tree
+    save("imported")
+
+
 def clip() -> None:
     scene, _ = fresh()
     tree, _, picture = compositor(scene)
@@ -124,5 +146,6 @@ os.makedirs(LIB, exist_ok=True)
 os.makedirs(DESK, exist_ok=True)
 mesh_cache()
 volume()
+imported()
 clip()
 strip()

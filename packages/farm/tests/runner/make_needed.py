@@ -240,6 +240,23 @@ def compositing() -> None:
     save("needful/used_input")
 
 
+def imports() -> None:
+    """Geometry nodes that import a file, since Blender 4.5."""
+    if not hasattr(bpy.types, "GeometryNodeImportPLY"):
+        return
+    _, plane = fresh()
+    tree = nodes(plane).node_group
+    # The input has an image that is gone, too.
+    plane.modifiers.clear()
+    plane.modifiers.new("nodes", "NODES").node_group = tree
+    node = tree.nodes.new("GeometryNodeImportPLY")
+    node.inputs[0].default_value = "//gone.png"
+    save("needless/import_aside")
+    last = next(each for each in tree.nodes if each.type == "GROUP_OUTPUT")
+    tree.links.new(node.outputs[0], last.inputs[0])
+    save("needful/imported")
+
+
 def slots() -> None:
     for name, face, modifier in (
         ("needless/slot", 0, ""),
@@ -263,3 +280,4 @@ override()
 sequencer()
 compositing()
 slots()
+imports()

@@ -1,9 +1,11 @@
 """Simulations that were baked to the disk are needed like any file: real bakes, real Blender."""
 
+import shutil
 from collections.abc import Collection
 from pathlib import Path
 
 import pytest
+from blender_asset_tracer.blendfile import BlendFile
 from farm_protocol.runner import Outcome
 from messages import saying
 
@@ -101,4 +103,33 @@ def test_a_baked_fluid_that_is_gone_stops_the_job(
 def test_with_its_bake_a_fluid_renders(rig: Rig, lacking: Path, scene: str) -> None:
     has_fluids(lacking)
     farm = render(rig, lacking, scene, files_of(lacking, f"caches/{scene}_cache"))
+    assert farm.frames.keys() == {2, 3}, farm.log
+
+
+@pytest.fixture
+def ocean(lacking: Path, tmp_path: Path) -> Path:
+    """A copy of the scenes' caches with an ocean that counts as baked."""
+    made = tmp_path / "ocean"
+    shutil.copytree(lacking / "caches" / "sea", made / "caches" / "sea")
+    scene = made / "caches" / "ocean.blend"
+    shutil.copyfile(lacking / "caches" / "ocean.blend", scene)
+    with BlendFile(scene, mode="rb+") as opened:
+        for thing in opened.find_blocks_from_code(b"OB"):
+            modifier = thing.get_pointer((b"modifiers", b"first"))
+            if modifier is not None and modifier.dna_type_name == "OceanModifierData":
+                modifier.set(b"cached", 1)
+    return made
+
+
+def test_a_baked_ocean_that_is_gone_stops_the_job(rig: Rig, ocean: Path) -> None:
+    assert lacks(render(rig, ocean, "ocean"), "sea")
+
+
+def test_a_gap_in_an_ocean_stops_the_job(rig: Rig, ocean: Path) -> None:
+    files = ["caches/sea/disp_0001.exr", "caches/sea/disp_0002.exr"]
+    assert lacks(render(rig, ocean, "ocean", files), "sea/disp_0003.exr")
+
+
+def test_with_its_bake_an_ocean_renders(rig: Rig, ocean: Path) -> None:
+    farm = render(rig, ocean, "ocean", files_of(ocean, "caches/sea"))
     assert farm.frames.keys() == {2, 3}, farm.log

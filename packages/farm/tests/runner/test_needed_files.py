@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from blenders import Blender
-from farm.scenes.blend_assets import usages
+from farm.scenes.blend_assets import AssetKind, usages
 from farm_protocol.runner import Outcome
 from messages import of_scene, saying
 
@@ -59,6 +59,21 @@ def test_a_file_of_what_only_looks_like_it_stops_the_job(rig: Rig, scene: str) -
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.permanent, farm.frames) == (Outcome.FAILED, True, {}), farm.log
     assert finish.message == saying("scene-needs-file-missing", "show/needful/gone.png")
+
+
+@pytest.mark.every_blender(also_4=True)
+@pytest.mark.parametrize(
+    ("scene", "renders"), [("needless/import_aside", True), ("needful/imported", False)]
+)
+def test_what_geometry_nodes_import_is_needed_where_they_show_it(
+    rig: Rig, scenes: Path, scene: str, renders: bool
+) -> None:
+    if not (scenes / f"{scene}.blend").exists():
+        pytest.skip("needs Blender 4.5 or newer")
+    assert bool(render(rig, scene).frames) is renders
+    # Also told without Blender, and so gathered.
+    named = usages("a.blend", {"a.blend": scenes / f"{scene}.blend"})
+    assert ("//gone.png", AssetKind.IMPORTED) in {(each.path, each.kind) for each in named}
 
 
 def test_what_is_certain_without_blender(scenes: Path) -> None:

@@ -5,15 +5,22 @@ checked where formats allow it; and for compressed files, their content.
 """
 
 import math
+import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 Check = Callable[[bytes], bool]
 
 HEAD_BYTES = 8192
 _MOST_ELEMENTS = 2**28
 """Limit for a mesh. Four letters, read as a number, are more."""
+_NUMBER = re.compile(rb"[-+]?\d{1,20}(?:\.\d{0,20})?(?:[eE][-+]?\d{1,3})?")
+_WORDS = {
+    *(b"v", b"vt", b"vn", b"vp", b"f", b"l", b"p", b"o", b"g", b"s", b"mtllib", b"usemtl"),
+    *(b"cstype", b"deg", b"curv", b"curv2", b"surf", b"parm", b"end", b"mg", b"usemap"),
+}
+"""Of Wavefront meshes."""
 _MOST_CELLS = 2**16
 """Limit for one side of a grid."""
 
@@ -134,6 +141,45 @@ def is_uni(head: bytes) -> bool:
     if len(inner) < 16 or _little(inner, 0) >= _MOST_CELLS:
         return False
     return all(0 < _little(inner, at) <= _MOST_CELLS for at in (4, 8, 12))
+
+
+def is_stl(head: bytes) -> bool:
+    """Return whether it is a mesh of triangles: a text, or by the numbers of its first ones."""
+    first = [line.split() for line in _lines(head)[:2]]
+    if [words[:1] for words in first] == [[b"solid"], [b"facet"]] and _are_numbers(first[1][2:]):
+        return True
+    triangles = head[84:HEAD_BYTES]
+    count = min(_little(head, 80), len(triangles) // 50) if len(head) >= 134 else 0
+    places = [struct.unpack_from("<12f", triangles, 50 * number) for number in range(count)]
+    return count > 0 and all(
+        (math.isfinite(each) and 1e-12 < abs(each) < 1e12) or each == 0
+        for numbers in places
+        for each in numbers
+    )
+
+
+def is_obj(head: bytes) -> bool:
+    """Return whether it is a Wavefront mesh: each line has a word of it, and one is a point."""
+    lines = [line.split() for line in _lines(head)]
+    if not all(words[0] in _WORDS or words[0][:1] == b"#" for words in lines):
+        return False
+    return any(words[0] == b"v" and _are_numbers(words[1:]) and len(words) > 3 for words in lines)
+
+
+def is_csv(head: bytes) -> bool:
+    """Return whether it is a table of numbers below a line of names, which is all that counts."""
+    names, *rows = [re.split(rb"[,;\t]", line) for line in _lines(head)] or [[]]
+    return bool(rows) and all(len(row) == len(names) and _are_numbers(row) for row in rows)
+
+
+def _lines(head: bytes) -> list[bytes]:
+    """Return the lines of a text, but for empty ones and one that is cut off."""
+    whole = head if len(head) < HEAD_BYTES else head[: head.rfind(b"\n") + 1]
+    return [line for line in (each.strip() for each in whole.splitlines()) if line]
+
+
+def _are_numbers(words: Sequence[bytes]) -> bool:
+    return all(_NUMBER.fullmatch(word.strip()) for word in words)
 
 
 def is_packed_mesh(head: bytes) -> bool:

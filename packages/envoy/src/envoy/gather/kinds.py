@@ -20,12 +20,15 @@ from envoy.gather.heads import (
     is_blend,
     is_bmp,
     is_box,
+    is_csv,
     is_mdd,
+    is_obj,
     is_outline,
     is_packed_blend,
     is_packed_mesh,
     is_riff,
     is_sgi,
+    is_stl,
     is_targa,
     is_transport,
     is_uni,
@@ -127,6 +130,9 @@ _FRAMES_OF_CACHES = _table(
         ("obj",): begins(b"o MantaMesh"),
     }
 )
+_IMPORTED = _table(
+    {("ply",): begins(b"ply\n", b"ply\r"), ("stl",): is_stl, ("obj",): is_obj, ("csv",): is_csv}
+)
 _LIGHTS = _table(
     {("ies",): any_of(begins(b"IESNA", b"TILT="), lambda head: b"\nTILT=" in head)},
 )
@@ -139,6 +145,8 @@ _KINDS: Mapping[str, Mapping[str, Check]] = {
     "strip": _PICTURES | _FILMS | _SOUNDS,
     "volume": _VOLUMES,
     "light profile": _LIGHTS,
+    # Not texts: any secret is one.
+    "imported file": _IMPORTED | _VOLUMES,
     CACHE: _CACHES | _POINTS | _VOLUMES,
     CACHE_FOLDER: _FRAMES_OF_CACHES | _POINTS | _VOLUMES,
 }

@@ -34,6 +34,7 @@ from blender_asset_tracer.trace.result import BlockUsage
 
 from farm.confine.own_limits import limit, lower
 from farm.scenes.asset_paths import expected_path
+from farm.scenes.blend_imports import imports
 from farm.scenes.blend_use import certainly_needed
 from farm.scenes.expanding import expanded
 from farm.scenes.lacks import SECONDS, Lacks, lacks
@@ -124,6 +125,10 @@ def _usages_of(remote_path: str, path: Path, room: int) -> Iterator[Usage]:
                 # that is here without them was packed into this file.
                 if block.code != b"LI" or block.addr_old in linked:
                     yield from _usages_in(block, remote_path, block.addr_old in needed)
+            for tree, written in imports(opened):
+                name = (tree.id_name or b"")[2:].decode("utf-8", "replace")
+                place = written.decode("utf-8", "replace")
+                yield Usage(place, remote_path, AssetKind.IMPORTED, name, is_sequence=False)
     except TraceError:
         raise
     except OSError as error:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from farm.scenes.blend_faces import slots_of
+from farm.scenes.blend_imports import listed
 
 _MOST_SECONDS = 1.5
 """Seconds of processor time, after which nothing is certain."""
@@ -67,12 +68,12 @@ class _Use:
         """Follow what a scene renders."""
         if not _shows_layers(scene):
             return
-        every = _listed(scene, b"view_layers")
+        every = listed(scene, b"view_layers")
         layers = [each for each in every if each[b"flag"] & _LAYER_RENDERED]
         # Those without another material in place of all first: what is seen once is known.
         for layer in sorted(layers, key=lambda each: bool(each.get(b"mat_override", 0))):
             self._has_materials = not layer.get(b"mat_override", 0)
-            for part in _listed(layer, b"layer_collections"):
+            for part in listed(layer, b"layer_collections"):
                 self._layer(part)
         replaced = any(each.get(b"world_override", 0) for each in layers)
         if not replaced and self._is_new(world := scene.get_pointer(b"world")):
@@ -86,17 +87,17 @@ class _Use:
         if self._is_linked(collection) or collection[b"flag"] & _COLLECTION_HIDDEN:
             return
         self._objects(collection)
-        for part in _listed(layer, b"layer_collections"):
+        for part in listed(layer, b"layer_collections"):
             self._layer(part)
 
     def _objects(self, collection: Any) -> None:
-        for each in _listed(collection, b"gobject"):
+        for each in listed(collection, b"gobject"):
             self._object(each.get_pointer(b"ob"))
 
     def _collection(self, collection: Any) -> None:
         if self._is_new(collection) and not collection[b"flag"] & _COLLECTION_HIDDEN:
             self._objects(collection)
-            for each in _listed(collection, b"children"):
+            for each in listed(collection, b"children"):
                 self._collection(each.get_pointer(b"collection"))
 
     def _object(self, thing: Any) -> None:
@@ -176,7 +177,7 @@ def _shows_layers(scene: Any) -> bool:
     """Return whether a scene's picture certainly shows what its view layers render."""
     mode = scene[(b"r", b"scemode")]
     editor = scene.get_pointer(b"ed")
-    strips = _listed(editor, b"seqbase") if mode & _SEQUENCED and editor is not None else ()
+    strips = listed(editor, b"seqbase") if mode & _SEQUENCED and editor is not None else ()
     if any(strip[b"type"] != _SOUND for strip in strips):
         return False
     if not mode & _COMPOSITED:
@@ -196,13 +197,13 @@ def _shows_layers(scene: Any) -> bool:
 def _reached(tree: Any, outputs: "tuple[bytes, ...]") -> "list[Any]":
     """Return the nodes that outputs depend on, as far as nothing between them is muted."""
     sources: dict[int, list[Any]] = {}
-    for link in _listed(tree, b"links"):
+    for link in listed(tree, b"links"):
         source = link.get_pointer(b"fromnode")
         if source is not None and not link[b"flag"] & _MUTED_LINK:
             sources.setdefault(link[b"tonode"], []).append(source)
     waiting = [
         node
-        for node in _listed(tree, b"nodes")
+        for node in listed(tree, b"nodes")
         # Of the compositor's outputs only one is active, too.
         if node[b"idname"] in outputs and node[b"flag"] & _ACTIVE_OUTPUT
     ]
@@ -218,16 +219,6 @@ def _reached(tree: Any, outputs: "tuple[bytes, ...]") -> "list[Any]":
                 reached.add(source.addr_old)
                 waiting.append(source)
     return found
-
-
-def _listed(block: Any, name: bytes) -> "Iterator[Any]":
-    """Yield the items of a list, which may be circular in a hostile file."""
-    passed: set[int] = set()
-    each = block.get_pointer((name, b"first"))
-    while each is not None and each.addr_old not in passed:
-        passed.add(each.addr_old)
-        yield each
-        each = each.get_pointer(b"next")
 
 
 def _modified(thing: Any) -> bool:

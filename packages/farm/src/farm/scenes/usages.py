@@ -16,6 +16,7 @@ class AssetKind(StrEnum):
     VOLUME = "volume"
     LIGHT_PROFILE = "light profile"
     CACHE = "cache"
+    IMPORTED = "imported file"
 
 
 @dataclass(frozen=True)

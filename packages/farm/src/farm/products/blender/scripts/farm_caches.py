@@ -1,4 +1,4 @@
-"""Which baked caches a scene needs: frames of point caches and of fluids, in separate files.
+"""Which baked caches a scene needs: frames of point caches, fluids and oceans, in separate files.
 
 Blender reports neither the files nor their absence: without them cloth does not move and a fluid is
 a solid block, and it exits with 0. Only baked caches count: an unbaked one may be empty. Rigid
@@ -60,6 +60,8 @@ def _caches() -> "Iterator[tuple[Any, str, str, range | None]]":
                     yield from _on_disk(thing, cache)
                 if modifier.type == "FLUID" and modifier.fluid_type == "DOMAIN":
                     yield from _fluid(thing, modifier.domain_settings)
+                if modifier.type == "OCEAN" and modifier.is_cached:
+                    yield from _ocean(thing, modifier)
 
 
 def point_caches(modifier: Any) -> "Iterator[Any]":
@@ -89,6 +91,13 @@ def _on_disk(owner: Any, cache: Any) -> "Iterator[tuple[Any, str, str, range]]":
     # With steps, Blender interpolates between those that are there.
     own = range(cache.frame_start, cache.frame_end + 1, max(1, cache.frame_step))
     yield owner, os.path.normpath(folder), expression, own
+
+
+def _ocean(owner: Any, ocean: Any) -> "Iterator[tuple[Any, str, str, range]]":
+    folder = os.path.normpath(bpy.path.abspath(ocean.filepath, library=owner.library))
+    own = range(ocean.frame_start, ocean.frame_end + 1)
+    for part in ("disp", "foam") if ocean.use_foam else ("disp",):
+        yield owner, folder, f"{part}{_FRAME}\\.exr", own
 
 
 def _fluid(owner: Any, domain: Any) -> "Iterator[tuple[Any, str, str, None]]":

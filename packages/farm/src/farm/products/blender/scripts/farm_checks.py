@@ -3,7 +3,9 @@
 Blender renders a missing texture in pink, a missing library as nothing, and exits with 0. Covered:
 linked libraries (also of libraries), images (single, sequence, UDIM, movie), movie clips, sounds,
 fonts, geometry caches, volumes, mesh caches, baked simulations (`farm_caches`), IES and OSL files,
-and the strips of a sequencer that takes part in the render. Skipped: packed data and unused data.
+what geometry nodes import, and the strips of a sequencer that takes part in the render. Skipped:
+packed data and unused data.
+
 Files that no pixel depends on (`farm_use`) may be missing. A volume that Blender cannot read counts
 as missing: it renders nothing in its place, and prints nothing. So does a picture that is certainly
 damaged (`farm_damage`).
@@ -117,14 +119,19 @@ def _named(scene: Any, frames: "Collection[int]") -> "Iterator[tuple[Any, str]]"
                 yield from _each(holder if is_on else None, _path(holder, modifier.filepath))
     for owner in _used_blocks(data.materials, data.worlds, data.lights, data.node_groups):
         tree = owner if owner.bl_rna.identifier.endswith("NodeTree") else owner.node_tree
+        for node, path in farm_nodes.imported(tree) if tree else ():
+            yield from _each(owner if _counts(tree, node) else None, _path(owner, path))
         for node in tree.nodes if tree else ():
             # An IES light or OSL script that is kept inside the .blend has mode INTERNAL.
             if getattr(node, "mode", "") == "EXTERNAL" and getattr(node, "filepath", ""):
-                is_reached = node in farm_nodes.reached(tree)
-                is_reached = is_reached and not farm_nodes.is_muted(tree, node)
-                yield from _each(owner if is_reached else None, _path(owner, node.filepath))
+                is_used = _counts(tree, node)
+                yield from _each(owner if is_used else None, _path(owner, node.filepath))
     for sequenced in farm_strips.sequenced(scene):
         yield from _strips(sequenced, frames if sequenced == scene else ())
+
+
+def _counts(tree: Any, node: Any) -> bool:
+    return node in farm_nodes.reached(tree) and not farm_nodes.is_muted(tree, node)
 
 
 def _unreadable_volumes() -> "Iterator[tuple[Any, str]]":

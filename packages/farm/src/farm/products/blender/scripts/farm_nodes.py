@@ -12,6 +12,7 @@ import bpy
 import farm_animation
 
 _ID = bpy.types.ID
+_IMPORTS, _PATH = "GeometryNodeImport", "NodeSocketStringFilePath"
 
 
 def compositing_of(scene: Any) -> Any:
@@ -39,6 +40,17 @@ def named(tree: Any) -> "Iterator[Any]":
 def is_muted(tree: Any, node: Any) -> bool:
     """Return whether a node is muted at every frame."""
     return bool(node.mute) and not farm_animation.changes(tree, "nodes[].mute")
+
+
+def imported(tree: Any) -> "Iterator[tuple[Any, str]]":
+    """Yield the nodes of a tree that import a file (since Blender 4.5), and its path.
+
+    Paths that other nodes make are not known.
+    """
+    for node in tree.nodes:
+        for socket in node.inputs if node.bl_idname.startswith(_IMPORTS) else ():
+            if socket.bl_idname == _PATH and socket.default_value and not _linked(socket):
+                yield node, socket.default_value
 
 
 def shows(tree: Any, scene: Any) -> bool:
