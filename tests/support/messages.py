@@ -57,6 +57,8 @@ class saying:
         values = [_expression(each) for each in self._values]
         for text in _texts()[self._name]:
             pieces = [_words(each) for each in text.split("{}")]
+            if pieces[0][:1].islower():  # It may begin a sentence.
+                pieces[0] = f"[{pieces[0][0]}{pieces[0][0].upper()}]{pieces[0][1:]}"
             for places in itertools.product(range(1, len(pieces)), repeat=len(values)):
                 yield _filled(pieces, list(zip(places, values, strict=True)))
 

@@ -13,7 +13,7 @@ products:
   blender:
     credits_per_hour: {local-gpu: 7}
   maya:
-    operations: {render: blender_render, batch: no_such_template}
+    operations: {render: blender_render}
     plugins:
       maya_vray: {versions: ["6.1", "7.0"], works_with: {"6": ["2023..2024"], "7": ["2025"]}}
       maya_redshift: {needs_gpu: true}

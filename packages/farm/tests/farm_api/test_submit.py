@@ -61,7 +61,7 @@ def test_a_submission_is_stored_once(ann: httpx.Client) -> None:
         ({"machine_type": "cray"}, "machine_type", "local-cpu"),
         ({"plugins": ["vray"]}, "plugins", "vray"),
         ({"dependencies": ["nobody"]}, "dependencies", saying("dependency-not-in-submission")),
-        ({"instances": -1}, "instances", "greater than"),
+        ({"instances": -1}, "instances", "0 or more"),
     ],
 )
 def test_what_is_wrong_is_named(
