@@ -59,6 +59,15 @@ def render(desk: Desk, scenes: Path, name: str, output_format: str = "OPEN_EXR")
             (desk.images / Path(output.path).name).write_bytes(farm.blobs[output.hash])
 
 
+@pytest.mark.parametrize(("name", "warns"), [("default", True), ("standard", False)])
+def test_a_film_in_other_colours_than_its_scene_warns(
+    desk: Desk, scenes: Path, name: str, warns: bool
+) -> None:
+    render(desk, scenes, name)
+    told = desk.run("frame_####.exr", **BEST).requests[-1].warnings
+    assert any(says(each, "blender-shows-scene-with-view") for each in told) is warns, told
+
+
 def patches(film: Path, number: int, channels: int = 3) -> list[tuple[float, ...]]:
     """Return the mean colour in the middle of each patch of a picture, 0 to 255."""
     size = (ACROSS * PIXELS, DOWN * PIXELS)

@@ -97,6 +97,28 @@ class SceneView:
             ) from None
 
 
+def differs(image: str, name: str) -> str:
+    """Return a warning if an image's scene is shown otherwise than in plain sRGB; "" if not known.
+
+    Parameters:
+        image: the file; ``name``: what people call it.
+    """
+    try:
+        look = _noted(image, name)
+    except SceneError:
+        return ""
+    if (
+        look.view == "Standard"
+        and not (look.look or look.exposure or look.besides)
+        and look.gamma == 1
+    ):
+        return ""
+    return (
+        f"Blender shows the scene of {name} with the view '{look.view}', but this film has plain"
+        ' sRGB, in other colours. Submit it with view="SCENE" to have it look like the scene.'
+    )
+
+
 def _processor(config: "ocio.Config", look: Look) -> "ocio.CPUProcessor":
     """Return what changes pixels. Raises ocio.Exception."""
     space = look.space or config.getRoleColorSpace(ocio.ROLE_SCENE_LINEAR)

@@ -38,12 +38,12 @@ import farm_sound
 from farm_alpha import Alpha
 from farm_burn import Burnt
 from farm_codecs import CODECS, Codec, even, film_size, has_alpha
-from farm_events import SceneError, die_with_runner, emit, flush, progress
+from farm_events import SceneError, die_with_runner, emit, flush, progress, warn
 from farm_film import Film
 from farm_frames import TO_SRGB, Frame, Source, check_size, damaged, in_order, of_one_size
 from farm_images import png_has_alpha, strictness, tiff_is_multiplied, trouble
 from farm_layers import choose, pictures_in
-from farm_scene_view import SceneView
+from farm_scene_view import SceneView, differs
 from farm_script import FAILED, FULL_DISK, disk_is_full, explain, frames_of, move
 from farm_sequence import ImageSequence, SequenceError, parse_sequence
 from farm_sound import Sound
@@ -223,6 +223,8 @@ def _source(options: argparse.Namespace, image: str, name: str) -> "Source | Non
             )
         return None
     scene_view = SceneView(json.loads(options.colours)) if options.view == "SCENE" else None
+    if not (scene_view or options.layer) and (message := differs(image, name)):
+        warn(message)
     if scene_view is None and pictures_in(image).parts == 1:
         return None
     codec: Codec = CODECS[options.codec]
