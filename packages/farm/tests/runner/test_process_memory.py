@@ -1,6 +1,5 @@
 """The memory of processes, as `/proc` reports it: none of it can be put where no look finds it."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,16 +69,19 @@ def test_memory_that_was_swapped_out_counts(
 ) -> None:
     """Whoever asked for it (`MADV_PAGEOUT`) went beyond any limit, to the whole swap."""
     monkeypatch.setattr("farm.runner.limits.process_memory._PROC", tmp_path)
+    # Not this process, which other tests' servers may be below.
+    two = "import os, sys\npid = os.fork()\nif pid: print(pid, flush=True)\nsys.stdin.read()"
     with subprocess.Popen(
-        [sys.executable, "-c", "import sys; sys.stdin.read(1)"], stdin=subprocess.PIPE
+        [sys.executable, "-c", two], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as child:
-        for each in (os.getpid(), child.pid):
+        assert child.stdout is not None
+        for each in (child.pid, int(child.stdout.readline())):
             (tmp_path / str(each)).mkdir()
             (tmp_path / str(each) / "status").write_text(STATUS.format(5000))
             (tmp_path / str(each) / "smaps_rollup").write_text(SHARES.format(5000, 2500))
         # Pages that both have are divided only where the whole is more than they may have.
-        tree = tree_of(os.getpid(), 1000, 1024 if shared else 2**40)
-        child.communicate(b"x")
+        tree = tree_of(child.pid, 1000, 1024 if shared else 2**40)
+        child.communicate()
     assert len(tree.members) == 2
     each_kilobytes = 6 + 2500 + 3 if shared else 10 + 5000 + 3
     assert tree.memory_bytes == 2 * each_kilobytes * 1024
