@@ -5,11 +5,10 @@ Tests of the system's own calls may: those have no other way to fail.
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from source_lines import ROOT, lines_with
 
-ROOT = Path(__file__).parents[2]
 SOURCES = [
     each
     for folder in ("packages/*/src", "tools", "bench", "examples")
@@ -49,11 +48,7 @@ def patched(source: str) -> Iterator[int]:
 
 
 def test_nothing_is_put_into_a_module() -> None:
-    found = [
-        f"{path.relative_to(ROOT)}:{line}"
-        for path in SOURCES
-        for line in patched(path.read_text(encoding="utf-8"))
-    ]
+    found = lines_with(patched, SOURCES)
     assert found == [], "give the program a parameter"
 
 

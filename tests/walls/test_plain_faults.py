@@ -5,11 +5,10 @@ Its own are for programmers. They ("Input should be ...") change with its versio
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from source_lines import ROOT, lines_with
 
-ROOT = Path(__file__).parents[2]
 SOURCES = sorted(ROOT.glob("packages/*/src/**/*.py"))
 ERRORS = {"ValidationError", "RequestValidationError", "SettingsError"}
 """Exceptions whose texts are pydantic's."""
@@ -46,12 +45,7 @@ def foreign_words(source: str) -> Iterator[int]:
 
 
 def test_nobody_is_told_pydantics_words() -> None:
-    assert SOURCES
-    found = [
-        f"{path.relative_to(ROOT)}:{line}"
-        for path in SOURCES
-        for line in foreign_words(path.read_text(encoding="utf-8"))
-    ]
+    found = lines_with(foreign_words, SOURCES)
     assert found == [], "use `fault_text` or `first_fault` of `farm_protocol.faults`"
 
 

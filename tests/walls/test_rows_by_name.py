@@ -6,11 +6,11 @@ A column more, or two in another order, would otherwise put a value into a wrong
 import ast
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from source_lines import ROOT, lines_with
 
-PACKAGES = Path(__file__).parents[2] / "packages"
+PACKAGES = ROOT / "packages"
 TABLES = [
     path
     # Where all tables are read.
@@ -68,23 +68,12 @@ def untyped(source: str) -> Iterator[int]:
 
 
 def test_no_class_is_made_of_a_row_by_place() -> None:
-    found = [
-        f"{path.relative_to(PACKAGES)}:{line}"
-        for path in TABLES
-        for line in by_place(path.read_text(encoding="utf-8"))
-    ]
-
+    found = lines_with(by_place, TABLES)
     assert not found
 
 
 def test_no_wide_row_is_taken_apart_without_a_type() -> None:
-    found = [
-        f"{path.relative_to(PACKAGES)}:{line}"
-        for path in TABLES
-        for line in untyped(path.read_text(encoding="utf-8"))
-    ]
-
-    assert TABLES
+    found = lines_with(untyped, TABLES)
     assert not found
 
 

@@ -6,11 +6,10 @@ What renderers print is data of their products (YAML files), which nobody search
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from source_lines import ROOT, lines_with
 
-ROOT = Path(__file__).parents[2]
 ELSEWHERE = ("/migrations/versions/", "/scripts/")
 """What old versions wrote is known, and of a foreign program its words may be all there is."""
 SOURCES = [
@@ -138,12 +137,7 @@ def decisions(source: str) -> Iterator[int]:
 @pytest.mark.parametrize("package", sorted(each.name for each in (ROOT / "packages").iterdir()))
 def test_nothing_is_decided_by_words(package: str) -> None:
     paths = [each for each in SOURCES if each.relative_to(ROOT).parts[1] == package]
-    assert paths
-    found = [
-        f"{path.relative_to(ROOT)}:{line}"
-        for path in paths
-        for line in decisions(path.read_text(encoding="utf-8"))
-    ]
+    found = lines_with(decisions, paths)
     assert found == [], "decide by a code or a column, such as `JobReason`"
 
 

@@ -176,24 +176,17 @@ def test_a_whole_submission(
     assert "skip_upload" not in body
 
 
+@pytest.mark.parametrize(
+    ("call", "path"),
+    [("submit_project", "/project-submit"), ("upload_project_files", "/upload")],
+)
 def test_a_project_says_whether_files_that_scenes_name_are_gathered(
-    envoy: StandIn, client: EnvoyClient, project: Project
+    envoy: StandIn, client: EnvoyClient, project: Project, call: str, path: str
 ) -> None:
-    client.submit_project(project)
+    getattr(client, call)(project)
     project.gather_files = False
-    client.submit_project(project)
-    silent, decided = envoy.sent("POST", "/project-submit")
-    assert "gather_files" not in silent
-    assert decided["gather_files"] is False
-
-
-def test_an_upload_says_only_what_the_project_decides(
-    envoy: StandIn, client: EnvoyClient, project: Project
-) -> None:
-    client.upload_project_files(project)
-    project.gather_files = False
-    client.upload_project_files(project)
-    silent, decided = envoy.sent("POST", "/upload")
+    getattr(client, call)(project)
+    silent, decided = envoy.sent("POST", path)
     assert "gather_files" not in silent
     assert decided["gather_files"] is False
 

@@ -22,7 +22,7 @@ def _address(value: str) -> str:
         return str(ipaddress.ip_address(value))
     except ValueError:
         raise ValueError(
-            f"'{value}' is not an IP address. Name each reverse proxy by its own, such as"
+            f"'{value}' is not an IP address. List each reverse proxy by its own address, such as"
             " 127.0.0.1: networks, names and * would let others say who calls"
         ) from None
 

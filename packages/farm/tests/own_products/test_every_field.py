@@ -16,6 +16,7 @@ import pytest
 import yaml
 from farm.catalogue.definitions import CatalogueError, load_definitions
 from farm.products import BUILT_IN, Library
+from json_places import with_value
 
 FREE = [
     re.compile(each)
@@ -40,16 +41,6 @@ def nodes(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple
             yield from nodes(each, (*place, key))
 
 
-def put(content: Any, place: tuple[Any, ...], value: Any) -> Any:
-    """Return a copy with another value in one place."""
-    changed = copy.deepcopy(content)
-    part = changed
-    for key in place[:-1]:
-        part = part[key]
-    part[place[-1]] = value
-    return changed
-
-
 def renamed(content: Any, place: tuple[Any, ...]) -> Any:
     """Return a copy in which one key is misspelt."""
     changed = copy.deepcopy(content)
@@ -67,15 +58,15 @@ def mistakes(file: str, content: Any, names: frozenset[str]) -> Iterator[tuple[s
         if place and isinstance(place[-1], str) and not is_free(file, where):
             yield f"key {NUMBERS.sub('N', where)}", renamed(content, place)
         if isinstance(value, bool):
-            yield f"text {NUMBERS.sub('N', where)}", put(content, place, "yes")
+            yield f"text {NUMBERS.sub('N', where)}", with_value(content, place, "yes")
         elif isinstance(value, int | float):
-            yield f"text {NUMBERS.sub('N', where)}", put(content, place, str(value))
+            yield f"text {NUMBERS.sub('N', where)}", with_value(content, place, str(value))
         elif isinstance(value, str) and is_read(place):
             for match in REFERENCE.finditer(value):
                 wrong = value[: match.end()] + "x" + value[match.end() :]
-                yield f"reference {where} {match[0]}", put(content, place, wrong)
+                yield f"reference {where} {match[0]}", with_value(content, place, wrong)
             if value in names and file.endswith(".farm.yaml") and not is_any_text(place):
-                yield f"name {where}", put(content, place, f"{value}x")
+                yield f"name {where}", with_value(content, place, f"{value}x")
 
 
 def is_free(file: str, where: str) -> bool:

@@ -5,7 +5,7 @@ An entry is either a submission (with a spec) or a bare upload (``POST /upload``
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -133,51 +133,18 @@ class Entry:
         return self.farm in ("", farm)
 
 
-_COLUMNS = (
-    "id, account, project, name, output_folder, spec, state, message, warnings, bytes_total,"
-    " created_at, farm, reason, revision"
-)
-
-
+_COLUMNS = ", ".join(each.name for each in fields(Entry))
 _MESSAGES = TypeAdapter(list[str])
 
 
-@dataclass(frozen=True, slots=True)
-class _StoredEntry:
-    """An `Entry` as the table has it."""
-
-    id: str
-    account: str
-    project: str
-    name: str
-    output_folder: str
-    spec: str
-    state: str
-    message: str
-    warnings: str
-    bytes_total: int
-    created_at: str
-    farm: str
-    reason: str
-    revision: int | None
-
-
-def _entry(row: _StoredEntry) -> Entry:
-    return Entry(
-        id=row.id,
-        account=row.account,
-        project=row.project,
-        name=row.name,
-        output_folder=row.output_folder,
-        spec=row.spec,
+def _entry(row: Entry) -> Entry:
+    """Return an entry whose fields are as the table has them with its own types."""
+    return replace(
+        row,
         state=EntryState(row.state),
-        message=row.message,
-        warnings=tuple(_MESSAGES.validate_json(row.warnings)),
-        bytes_total=row.bytes_total,
-        created_at=datetime.fromisoformat(row.created_at),
-        farm=row.farm,
+        warnings=tuple(_MESSAGES.validate_json(str(row.warnings))),
+        created_at=datetime.fromisoformat(str(row.created_at)),
         reason=Reason(row.reason),
-        revision=row.revision,
     )
 
 
@@ -296,24 +263,21 @@ class Submissions:
             )
             return changed.rowcount > 0
 
-    def sent(self, entry_id: str, revision: int | None, warnings: Iterable[str]) -> bool:
-        """Record that the farm has a submission's files; returns False when it was stopped.
+    def sent(self, entry: Entry) -> bool:
+        """Record that the farm has an entry's files; returns False when it was stopped.
 
         Parameters:
-            revision: see `Entry`.
-            warnings: added to those that it has already.
+            entry: with the revision of its project, and all of its warnings.
         """
         with self._database.transaction() as connection:
             changed = connection.execute(
-                "UPDATE entries SET state = ?, message = '', reason = '', revision = ?, warnings ="
-                " (SELECT json_group_array(value) FROM (SELECT value FROM json_each(warnings)"
-                " UNION SELECT value FROM json_each(?)))"
-                " WHERE id = ? AND state <> ?",
+                "UPDATE entries SET state = ?, message = '', reason = '', revision = ?,"
+                " warnings = ? WHERE id = ? AND state <> ?",
                 (
                     EntryState.SUBMITTING,
-                    revision,
-                    json.dumps([valid_text(each) for each in warnings]),
-                    entry_id,
+                    entry.revision,
+                    json.dumps([valid_text(each) for each in entry.warnings]),
+                    entry.id,
                     EntryState.STOPPED,
                 ),
             )
@@ -441,7 +405,7 @@ class Submissions:
     def _select(self, rest: str, parameters: tuple[object, ...]) -> list[Entry]:
         sql = f"SELECT {_COLUMNS} FROM entries {rest}"  # noqa: S608 - constants of this module
         found: list[Entry] = []
-        for row in self._database.read_as(_StoredEntry, sql, parameters):
+        for row in self._database.read_as(Entry, sql, parameters):
             try:
                 found.append(_entry(row))
             except (ValueError, TypeError) as error:

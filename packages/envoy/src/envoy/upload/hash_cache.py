@@ -26,7 +26,8 @@ class Hashed:
         root: the folder that must contain it; see `envoy.process.local_files.open_local`.
         size: in bytes.
         mtime_ns: since the epoch.
-        stamp: `envoy.process.local_files.stamp_of` it.
+        accepted: `envoy.process.local_files.stamp_of` it when it was accepted; see `UploadFile`.
+        stamp: the same when it was read.
     """
 
     remote: str
@@ -35,7 +36,13 @@ class Hashed:
     hash: str
     size: int
     mtime_ns: int
+    accepted: str
     stamp: str
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether it is another file than was accepted, as far as that is known."""
+        return self.accepted not in ("", self.stamp)
 
 
 class HashCache:
@@ -61,7 +68,7 @@ class HashCache:
             record, worth_keeping = _hash_one(path, file.root, known.get(file.local), moved)
             if worth_keeping:
                 fresh.append(record)
-            result.append(_hashed(file.remote, path, file.root, record))
+            result.append(_hashed(file.remote, path, file.root, file.stamp, record))
         if fresh:
             self._journal.hashes.store(fresh)
         return result
@@ -70,12 +77,12 @@ class HashCache:
 def hash_again(hashed: Hashed, moved: Callable[[str], None]) -> Hashed:
     """Return the file as it is now, read again; blocking. Raises LocalFileError."""
     record, _ = _hash_one(hashed.local, hashed.root, None, moved)
-    return _hashed(hashed.remote, hashed.local, hashed.root, record)
+    return _hashed(hashed.remote, hashed.local, hashed.root, hashed.accepted, record)
 
 
-def _hashed(remote: str, local: Path, root: str, record: HashRecord) -> Hashed:
+def _hashed(remote: str, local: Path, root: str, accepted: str, record: HashRecord) -> Hashed:
     stamp = stamp_of(record.size, record.mtime_ns, record.ctime_ns, record.inode)
-    return Hashed(remote, local, root, record.hash, record.size, record.mtime_ns, stamp)
+    return Hashed(remote, local, root, record.hash, record.size, record.mtime_ns, accepted, stamp)
 
 
 def _hash_one(

@@ -6,7 +6,7 @@ remembered between attempts: the farm says what it has, so an interrupted upload
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -139,7 +139,6 @@ class Transfer:
         progress: Progress,
         sent: Sent,
     ) -> None:
-        stamps = {file.remote: file.stamp for file in files}
         ahead: asyncio.Task[list[Hashed]] | None = None
         try:
             for batch in _batches(files):
@@ -148,10 +147,10 @@ class Transfer:
                 hashing.add_done_callback(lambda task: task.cancelled() or task.exception())
                 if ahead:
                     previous, ahead = await ahead, hashing
-                    await self._send_batch(project, previous, stamps, patience, progress, sent)
+                    await self._send_batch(project, previous, patience, progress, sent)
                 ahead = hashing
             if ahead:
-                await self._send_batch(project, await ahead, stamps, patience, progress, sent)
+                await self._send_batch(project, await ahead, patience, progress, sent)
         finally:
             if ahead:
                 ahead.cancel()
@@ -169,7 +168,6 @@ class Transfer:
         self,
         project: str,
         batch: list[Hashed],
-        stamps: Mapping[str, str],
         patience: Patience,
         progress: Progress,
         sent: Sent,
@@ -209,9 +207,7 @@ class Transfer:
             for h in current.values()
         ]
         sent.note(await patience(lambda: self._farm.put_manifest(project, entries)))
-        sent.changed += [
-            str(h.local) for h in current.values() if stamps[h.remote] not in ("", h.stamp)
-        ]
+        sent.changed += [str(h.local) for h in current.values() if h.has_changed]
 
     async def _put(
         self, hashed: Hashed, ticket: Ticket, patience: Patience, progress: Progress

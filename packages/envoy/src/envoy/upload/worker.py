@@ -175,17 +175,22 @@ class Uploader:
                 if not sent.is_alone and not is_last:
                     await self._pause(entry, attempt)
                     continue
-                warnings = _warnings(sent)
+                revision = None if is_last else sent.revision
+                warnings = [*entry.warnings, *_warnings(sent)]
                 if is_last:
-                    sent.revision = None
                     warnings.append(
                         f"Another Envoy kept changing files of the project '{entry.project}'"
                         " during this submission, so the frames may show some of its files."
                         " Submit again when it has finished."
                     )
-                if not await in_thread(submissions.sent, entry.id, sent.revision, warnings):
+                entry = replace(
+                    entry,
+                    state=EntryState.SUBMITTING,
+                    revision=revision,
+                    warnings=tuple(dict.fromkeys(warnings)),
+                )
+                if not await in_thread(submissions.sent, entry):
                     return
-                entry = replace(entry, state=EntryState.SUBMITTING, revision=sent.revision)
             if await self._submit(entry, patience):
                 return
             if not await in_thread(submissions.set_state, entry.id, EntryState.UPLOADING):

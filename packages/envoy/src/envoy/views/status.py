@@ -136,8 +136,8 @@ class Status:
         entry = next((entry for entry in entries if entry.spec), entries[0] if entries else None)
         if entry is None:
             return ProjectProgress(project=name, state=ProgressState.UNKNOWN)
-        # In this order: of a job that has ended by now, either news are still missing, or its
-        # results are counted.
+        # Read in this order: of a job that has just ended, either an update is still missing, or
+        # its results are counted.
         jobs = jobs_of(self._journal, entry) if entry.spec else []
         is_behind = self._follower.is_behind
         counts = self._counts(entry)

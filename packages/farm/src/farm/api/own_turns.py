@@ -110,8 +110,8 @@ class Turns:
         # Within one of these, or for a runner. Python runs one thread at a time: more threads would
         # only delay everything else.
         self.parsing = OwnTurns(1, 2)
-        # What the runners of an account read: lists of all files of a job, of which all that ask
-        # for the same one wait for one, and everything else.
+        # What the runners of an account read: lists of all files of a job, and everything else.
+        # Runners that ask for the same list wait for one that makes it.
         self.jobs = OwnTurns(1, 2)
         self.runners = OwnTurns(2, 2)
         # Of each runner. It sends one after the other, but the farm may not know yet that one has

@@ -185,7 +185,7 @@ def machine(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Say which machine types a user's jobs get that name none; without options, show them."""
+    """Set the default machine types of a user's jobs; without options, show them."""
     with opened(data_dir) as database, database.write() as connection:
         if cpu or gpu:
             known = {each.id: each.gpu for each in announced_machines(data_dir)}

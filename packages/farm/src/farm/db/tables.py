@@ -297,7 +297,7 @@ claims = Table(
     Index(None, "runner_id", "ended_at"),
     Index(None, "ended_at", "heartbeat_at"),
     Index(None, "job_id", "created_at"),
-    # What an account had for nothing within a day: few of all claims.
+    # For an account's unlicensed time within a day: few of all claims have any.
     Index(
         "ix_claims_unlicensed",
         "ended_at",

@@ -37,7 +37,7 @@ class Checks:
         template: OpenJobTemplate,
         parameters: Iterable[Parameter],
     ) -> None:
-        """Check nothing yet.
+        """Keep what is compared.
 
         Parameters:
             file: that the companion comes from.

@@ -66,7 +66,7 @@ def _with_group(pattern: re.Pattern[str]) -> re.Pattern[str]:
 
 def _selective(pattern: re.Pattern[str]) -> re.Pattern[str]:
     if pattern.search(""):
-        raise ValueError("it is found in every line. Write what only the line in question has")
+        raise ValueError("it matches every line. Make it specific to the line in question")
     return pattern
 
 

@@ -123,7 +123,7 @@ def _frame_it_was_at(
     if frame is None and ended.frames_done and left:
         frame = left[0].number  # In the middle of its claim it was at the next frame.
     if frame is not None and not trust.was_given(connection, row, ended, frame):
-        frame = left[0].number if left else None  # Not one of its claim.
+        frame = left[0].number if left else None  # Not a frame of this claim.
     return frame
 
 

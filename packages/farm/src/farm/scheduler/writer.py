@@ -105,7 +105,7 @@ def _change(
     before = JobState(row.state)
     state = next_state(before, event, at_work=row.frames_running > 0)
     if state is before and event in ASKED_FOR:
-        return state  # It is so already, and says why.
+        return state  # Already in that state, with its message.
     values: JobColumns = {"state": state.value}
     if status is not None:
         values |= _columns(status)

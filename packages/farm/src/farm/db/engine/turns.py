@@ -231,13 +231,13 @@ class SharedTurns:
                 call = self._waiting.next(first=True)
             if call is None:
                 continue
-            taken = [call]
+            calls = [call]
             try:
-                self._execute(taken)
+                self._execute(calls)
             except Exception as error:
                 # A fault of this module. Without this thread nobody would ever get an answer.
                 log.exception("the calls of a transaction are given up")
-                for each in taken:
+                for each in calls:
                     if not each.answer.done():
                         each.answer.set_exception(error)
 

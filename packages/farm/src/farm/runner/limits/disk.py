@@ -73,7 +73,7 @@ class RecountPolicy:
     """Decides when to count again, for certain: numbers and times in, decisions out."""
 
     def __init__(self, limits: Limits, now: float, free: int) -> None:
-        """Begin. ``free``: bytes that the disk has left."""
+        """Measure from here. ``free``: bytes that the disk has left."""
         self._limits = limits
         self._sure_at, self._free, self._lost = now, free, 0
         self._sure_bytes = 0
@@ -105,7 +105,7 @@ class UnexplainedLoss:
     """Losses of a disk that files do not explain: numbers in, numbers out."""
 
     def __init__(self, free: int) -> None:
-        """Begin. ``free``: bytes that the disk has left."""
+        """Measure from here. ``free``: bytes that the disk has left."""
         self._free, self._used = free, 0
         self.bytes = 0
 

@@ -55,7 +55,7 @@ class ImageChecks:
     """Checks the images of a runner, one by one. May be called from any thread."""
 
     def __init__(self, mode: SandboxMode) -> None:
-        """Start nothing yet. ``mode``: the farm's sandbox mode."""
+        """Keep the farm's sandbox mode; the process starts with the first check."""
         self._mode = mode
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
